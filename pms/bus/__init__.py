@@ -1,0 +1,1 @@
+"""ZeroMQ between the coordinator and the printers' processes."""

@@ -1,0 +1,1 @@
+"""Decisions as pure functions over plain values: no I/O, no clock, no logger."""

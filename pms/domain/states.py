@@ -34,9 +34,7 @@ TERMINAL_STATES = frozenset(
 LIVE_STATES = frozenset(AttemptState) - TERMINAL_STATES
 
 #: OctoPrint has not been asked to start yet, so the bed is untouched by this attempt.
-UNSTARTED_STATES = frozenset(
-    {AttemptState.CLAIMED, AttemptState.TRANSFERRING, AttemptState.STAGED}
-)
+UNSTARTED_STATES = frozenset({AttemptState.CLAIMED, AttemptState.TRANSFERRING, AttemptState.STAGED})
 
 #: A start may have happened and the part is not known to be complete.
 RUNNING_STATES = frozenset({AttemptState.STARTING, AttemptState.PRINTING, AttemptState.PAUSED})

@@ -1,0 +1,169 @@
+"""How PMS connects to each of its two databases, so that neither can make it wait for ever."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from time import monotonic
+from typing import Any, TypeVar
+
+import psycopg
+from psycopg.abc import PQGen
+from psycopg.conninfo import make_conninfo
+from sqlalchemy import URL, Connection, Engine, create_engine, event
+from sqlalchemy.engine.interfaces import DBAPIConnection
+
+from pms.errors import SettingsError
+
+APPLICATION_NAME = "pms-coordinator"
+
+#: The longest wait for another transaction's lock.
+LOCK_WAIT_S = 5.0
+
+#: PostgreSQL ends a transaction of ours that has been idle this long, so that a frozen
+#: process of ours cannot keep other services from the rows that it has locked.
+IDLE_TRANSACTION_S = 60.0
+
+#: How much longer than its own time limit the server may take to say so.
+ANSWER_GRACE_S = 5.0
+
+_Result = TypeVar("_Result")
+
+
+def make_engine(url: URL, *, connect_timeout_s: float, statement_timeout_s: float) -> Engine:
+    """Return an engine that has not connected yet; SettingsError for a database of another kind."""
+    kind = url.get_backend_name()
+    if kind == "postgresql":
+        return _postgresql(url, connect_timeout_s, statement_timeout_s)
+    if kind == "sqlite":
+        return _sqlite(url)
+    raise SettingsError(f"the database must be PostgreSQL or SQLite, not {kind}")
+
+
+def readers(engine: Engine) -> Engine:
+    """Return the same engine for transactions that see one moment and change nothing."""
+    if engine.dialect.name == "sqlite":
+        return engine.execution_options(begin="BEGIN")
+    return engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+
+
+def _postgresql(url: URL, connect_timeout_s: float, statement_timeout_s: float) -> Engine:
+    _check_options(url)
+    engine = create_engine(
+        url.set(drivername="postgresql+psycopg"),
+        hide_parameters=True,
+        pool_pre_ping=True,
+        pool_timeout=connect_timeout_s,
+        use_native_hstore=False,
+        connect_args=_postgresql_arguments(url, connect_timeout_s, statement_timeout_s),
+    )
+
+    @event.listens_for(engine, "do_connect")
+    def connect(_dialect: Any, _record: Any, arguments: Any, keywords: Any) -> BoundedConnection:
+        connection = BoundedConnection.connect(*arguments, **keywords)
+        connection.answer_limit_s = statement_timeout_s + ANSWER_GRACE_S
+        return connection
+
+    return engine
+
+
+def _check_options(url: URL) -> None:
+    try:
+        make_conninfo("", **dict.fromkeys(url.query, ""))
+    except psycopg.ProgrammingError as error:
+        raise SettingsError(f"the database's URL has an {error}") from error
+
+
+def _postgresql_arguments(
+    url: URL, connect_timeout_s: float, statement_timeout_s: float
+) -> dict[str, Any]:
+    limits = {
+        "statement_timeout": statement_timeout_s,
+        "lock_timeout": min(LOCK_WAIT_S, statement_timeout_s),
+        "idle_in_transaction_session_timeout": IDLE_TRANSACTION_S,
+    }
+    options = [f"-c {name}={_milliseconds(limit)}" for name, limit in limits.items()]
+    given = url.query.get("options", ())
+    return {
+        "connect_timeout": max(2, round(connect_timeout_s)),
+        "application_name": APPLICATION_NAME,
+        "keepalives": 1,
+        "keepalives_idle": 10,
+        "keepalives_interval": 5,
+        "keepalives_count": 3,
+        "tcp_user_timeout": _milliseconds(statement_timeout_s + ANSWER_GRACE_S),
+        "options": " ".join([*_as_list(given), *options, "-c timezone=UTC"]),
+    }
+
+
+def _milliseconds(seconds: float) -> int:
+    return round(seconds * 1000)
+
+
+def _as_list(value: str | tuple[str, ...]) -> list[str]:
+    return [value] if isinstance(value, str) else list(value)
+
+
+class BoundedConnection(psycopg.Connection[Any]):
+    """A connection that gives up on a server that is connected and silent.
+
+    The server's own time limits do not help when the server is frozen or the network
+    swallows its answers.
+    """
+
+    answer_limit_s = 15.0
+
+    def wait(self, gen: PQGen[_Result], *args: Any, **keywords: Any) -> _Result:
+        """Wait as psycopg does, at most `answer_limit_s`; then close and raise OperationalError."""
+        try:
+            return super().wait(_within(self.answer_limit_s, gen), *args, **keywords)
+        except _SilenceError:
+            self.close()
+            raise
+
+
+class _SilenceError(psycopg.OperationalError):
+    """The server did not answer in time."""
+
+
+def _within(limit_s: float, work: PQGen[_Result]) -> Generator[Any, Any, _Result]:
+    deadline = monotonic() + limit_s
+    try:
+        wanted = next(work)
+        while True:
+            ready = yield wanted
+            if monotonic() > deadline:
+                raise _SilenceError(f"the server has not answered for {limit_s:g} s")
+            wanted = work.send(ready)
+    except StopIteration as end:
+        result: _Result = end.value
+        return result
+
+
+def _sqlite(url: URL) -> Engine:
+    if url.database in (None, "", ":memory:"):
+        raise SettingsError("an SQLite database needs a file: sqlite:///path/to/pms.sqlite3")
+    engine = create_engine(
+        url,
+        hide_parameters=True,
+        pool_timeout=LOCK_WAIT_S,
+        # Transactions are begun below: the driver's own would begin too late to lock.
+        connect_args={"isolation_level": None, "timeout": LOCK_WAIT_S},
+    )
+    event.listen(engine, "connect", _set_up_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _set_up_sqlite(connection: DBAPIConnection, _record: Any) -> None:
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA journal_mode=WAL")
+    # A commit is on the disk when it returns: a paid job must outlive a power cut.
+    cursor.execute("PRAGMA synchronous=FULL")
+    cursor.execute("PRAGMA foreign_keys=ON")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # IMMEDIATE takes the write lock at once, as the first row lock does on PostgreSQL.
+    statement = connection.get_execution_options().get("begin", "BEGIN IMMEDIATE")
+    connection.exec_driver_sql(statement)

@@ -11,20 +11,20 @@ import psycopg
 from sqlalchemy import URL, Connection, Engine, Select, Table, exc, make_url
 
 from pms.errors import DatabaseUnavailableError, SettingsError
-from pms.store.engines import LOCK_WAIT_S, make_engine, readers
+from pms.store.engines import make_engine, readers
 
 #: SQLite's primary result codes that are no mistake of ours, in words.
 _SQLITE_FAULTS = {
     sqlite3.SQLITE_PERM: "access is denied; check the permissions of the file",
-    sqlite3.SQLITE_BUSY: f"another process has kept it locked for {LOCK_WAIT_S:g} s",
-    sqlite3.SQLITE_LOCKED: f"another process has kept it locked for {LOCK_WAIT_S:g} s",
+    sqlite3.SQLITE_BUSY: "another process keeps it locked",
+    sqlite3.SQLITE_LOCKED: "another process keeps it locked",
     sqlite3.SQLITE_NOMEM: "there is not enough memory",
     sqlite3.SQLITE_READONLY: "it cannot be written; check the permissions of file and folder",
     sqlite3.SQLITE_IOERR: "reading or writing failed; check the disk",
     sqlite3.SQLITE_CORRUPT: "the file is damaged; restore it from a backup",
     sqlite3.SQLITE_FULL: "the disk is full; free some space",
     sqlite3.SQLITE_CANTOPEN: "it cannot be opened; check that its folder exists and is writable",
-    sqlite3.SQLITE_PROTOCOL: "another process has kept it locked",
+    sqlite3.SQLITE_PROTOCOL: "another process keeps it locked",
     sqlite3.SQLITE_NOTADB: "the file is not an SQLite database",
 }
 

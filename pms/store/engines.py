@@ -35,7 +35,7 @@ def make_engine(url: URL, *, connect_timeout_s: float, statement_timeout_s: floa
     if kind == "postgresql":
         return _postgresql(url, connect_timeout_s, statement_timeout_s)
     if kind == "sqlite":
-        return _sqlite(url)
+        return _sqlite(url, statement_timeout_s)
     raise SettingsError(f"the database must be PostgreSQL or SQLite, not {kind}")
 
 
@@ -70,7 +70,7 @@ def _check_options(url: URL) -> None:
     try:
         make_conninfo("", **dict.fromkeys(url.query, ""))
     except psycopg.ProgrammingError as error:
-        raise SettingsError(f"the database's URL has an {error}") from error
+        raise SettingsError(f"the database's URL has an {str(error).strip()}") from error
 
 
 def _postgresql_arguments(
@@ -139,15 +139,16 @@ def _within(limit_s: float, work: PQGen[_Result]) -> Generator[Any, Any, _Result
         return result
 
 
-def _sqlite(url: URL) -> Engine:
+def _sqlite(url: URL, statement_timeout_s: float) -> Engine:
     if url.database in (None, "", ":memory:"):
         raise SettingsError("an SQLite database needs a file: sqlite:///path/to/pms.sqlite3")
+    lock_wait_s = min(LOCK_WAIT_S, statement_timeout_s)
     engine = create_engine(
         url,
         hide_parameters=True,
-        pool_timeout=LOCK_WAIT_S,
+        pool_timeout=lock_wait_s,
         # Transactions are begun below: the driver's own would begin too late to lock.
-        connect_args={"isolation_level": None, "timeout": LOCK_WAIT_S},
+        connect_args={"isolation_level": None, "timeout": lock_wait_s},
     )
     event.listen(engine, "connect", _set_up_sqlite)
     event.listen(engine, "begin", _begin_sqlite)

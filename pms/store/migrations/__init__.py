@@ -1,0 +1,1 @@
+"""How PMS's own tables came to be; OpenFarm's are never touched here."""

@@ -43,6 +43,8 @@ class Copy:
     consecutive_failures: int
     started_at: datetime | None = None
     cancel_requested: bool = False
+    #: A person has said that the bed is empty.
+    clear_requested: bool = False
 
 
 class Announcement(StrEnum):
@@ -289,7 +291,7 @@ def failed(copy: Copy, reason: str, at: datetime, *, printer_failures: int) -> l
         return []
     effects: list[Effect] = [
         MoveAttempt(AttemptState.FAILED, error=reason),
-        OccupyBed(),
+        FreeBed() if copy.clear_requested else OccupyBed(),
         SetPrint(PrintStatus.FAILED, ended=True),
         SetCurrentlyPrinting(False),
         CountPrint(completed=False, seconds=_seconds_printed(copy, at)),
@@ -314,7 +316,7 @@ def cancelled(copy: Copy, at: datetime, *, may_have_started: bool) -> list[Effec
     effects: list[Effect] = [MoveAttempt(AttemptState.CANCELLED)]
     if may_have_started:
         effects += [
-            OccupyBed(),
+            FreeBed() if copy.clear_requested else OccupyBed(),
             CountPrint(completed=False, seconds=_seconds_printed(copy, at)),
         ]
     elif copy.state is AttemptState.STARTING:

@@ -1,0 +1,121 @@
+"""The thread that makes a printer's OctoPrint calls, one after the other."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import queue
+import threading
+from collections.abc import Callable
+from typing import assert_never
+
+from workers.octoprint import OctoPrint
+from workers.octoprint_errors import (
+    OctoPrintError,
+    Rejected,
+    Unauthorized,
+    Unreachable,
+)
+from workers.spec import WorkerSpec
+from workers.steps import (
+    Call,
+    CallFailed,
+    CallOutcome,
+    CancelFile,
+    ConnectPrinter,
+    DeleteFile,
+    FailureKind,
+    Look,
+    PauseFile,
+    ResumeFile,
+    StartFile,
+)
+
+logger = logging.getLogger(__name__)
+
+
+class Caller(threading.Thread):
+    """Makes calls and hands each outcome to `on_end`, from this thread."""
+
+    def __init__(self, spec: WorkerSpec, on_end: Callable[[CallOutcome], None]) -> None:
+        super().__init__(name="octoprint", daemon=True)
+        self._spec = spec
+        self._on_end = on_end
+        self._calls: queue.SimpleQueue[Call | None] = queue.SimpleQueue()
+        self._octoprint: OctoPrint | None = None
+
+    def make(self, call: Call) -> None:
+        """Queue a call."""
+        self._calls.put(call)
+
+    def stop(self) -> None:
+        """End after the current call; does not wait for it."""
+        self._calls.put(None)
+
+    def run(self) -> None:
+        """Make calls until stopped."""
+        while (call := self._calls.get()) is not None:
+            self._on_end(self._make(call))
+        with contextlib.suppress(OctoPrintError):
+            if self._octoprint is not None:
+                self._octoprint.close()
+
+    def _make(self, call: Call) -> CallOutcome:
+        try:
+            return _carry_out(self._client(), call)
+        except OctoPrintError as error:
+            self._log(call, error)
+            return CallFailed(
+                kind=_kind(error),
+                text=str(error),
+                certainly_not_done=error.certainly_not_done,
+            )
+
+    def _client(self) -> OctoPrint:
+        if self._octoprint is None:
+            self._octoprint = OctoPrint(
+                self._spec.address or "", self._spec.api_key, timeout_s=self._spec.http_timeout_s
+            )
+        return self._octoprint
+
+    def _log(self, call: Call, error: OctoPrintError) -> None:
+        level = logging.DEBUG if isinstance(call, Look) else logging.WARNING
+        logger.log(
+            level,
+            "octoprint_call_failed",
+            extra={
+                "printer_id": self._spec.printer_id,
+                "fields": {"call": type(call).__name__, "error": str(error)},
+            },
+        )
+
+
+def _carry_out(octoprint: OctoPrint, call: Call) -> CallOutcome:
+    match call:
+        case Look(path):
+            return octoprint.look(path)
+        case ConnectPrinter():
+            octoprint.connect_printer()
+        case StartFile(path):
+            octoprint.start(path)
+        case PauseFile():
+            octoprint.pause()
+        case ResumeFile():
+            octoprint.resume()
+        case CancelFile():
+            octoprint.cancel()
+        case DeleteFile(path):
+            octoprint.delete(path)
+        case _:
+            assert_never(call)
+    return None
+
+
+def _kind(error: OctoPrintError) -> FailureKind:
+    if isinstance(error, Unauthorized):
+        return FailureKind.UNAUTHORIZED
+    if isinstance(error, Unreachable) and error.refused:
+        return FailureKind.REFUSED
+    if isinstance(error, Rejected):
+        return FailureKind.REJECTED
+    return FailureKind.UNREACHABLE

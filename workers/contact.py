@@ -1,0 +1,152 @@
+"""Keeping in touch with one OctoPrint: when to look again, and whether it is still the same one.
+
+Pure: the caller brings the time and the random numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pms.domain.backoff import backoff_s
+from pms.domain.observation import Activity, Observation
+from pms.domain.states import PrinterState
+from workers.steps import CallFailed, FailureKind
+
+#: A refused connection costs next to nothing, and OctoPrint is ready 1.5 s after its start.
+REFUSED_RETRY_S = 1.0
+#: OctoPrint limits the rate of log-ins.
+UNAUTHORIZED_RETRY_S = 60.0
+LONGEST_BACKOFF_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Why OctoPrint cannot be asked at present."""
+
+    state: PrinterState
+    detail: str
+
+
+class Contact:
+    """What is known about reaching OctoPrint, and the deadlines that follow."""
+
+    def __init__(self, poll_interval_s: float, random: Callable[[], float]) -> None:
+        self._poll_interval_s = poll_interval_s
+        self._random = random
+        self._failures = 0
+        self._connects = 0
+        self._next_connect_at = 0.0
+        self.next_look_at = 0.0
+        self.observation: Observation | None = None
+        self.trouble: Trouble | None = None
+        #: Since when OctoPrint or its printer has been out of reach; None: both are there.
+        self.lost_since: float | None = None
+        #: Counts the servers that this may have been: a new number wherever in doubt.
+        self.server_epoch = 0
+        self.push_open = False
+        self.push_heard_at = float("-inf")
+
+    # -- looking ----------------------------------------------------------------
+
+    def want_look(self, at: float) -> None:
+        """Look at this time or earlier."""
+        if self.trouble is None:
+            self.next_look_at = min(self.next_look_at, at)
+
+    def look_now(self) -> None:
+        """Look at once, whatever went wrong before."""
+        self.next_look_at = 0.0
+        self._next_connect_at = 0.0
+
+    def look_is_due(self, now: float) -> bool:
+        """Whether it is time for a look."""
+        return now >= self.next_look_at
+
+    def look_sent(self) -> None:
+        """No further look before the answer, unless one is asked for meanwhile."""
+        self.next_look_at = float("inf")
+
+    def seen(self, observation: Observation, now: float) -> None:
+        """OctoPrint has answered."""
+        self.observation = observation
+        self.trouble = None
+        self._failures = 0
+        self.next_look_at = min(self.next_look_at, now + self._poll_interval_s)
+        if observation.activity in (Activity.DISCONNECTED, Activity.ERROR, Activity.CONNECTING):
+            self.lost_since = self.lost_since if self.lost_since is not None else now
+            self.want_look(now + min(2.0, self._poll_interval_s))
+        else:
+            self.lost_since = None
+            self._connects = 0
+
+    def failed(self, failure: CallFailed, now: float) -> None:
+        """OctoPrint could not be asked."""
+        self.lost_since = self.lost_since if self.lost_since is not None else now
+        self._failures += 1
+        if failure.kind is FailureKind.UNAUTHORIZED:
+            self.trouble = Trouble(PrinterState.UNAUTHORIZED, failure.text)
+            self.next_look_at = now + UNAUTHORIZED_RETRY_S
+            return
+        self.trouble = Trouble(PrinterState.UNREACHABLE, failure.text)
+        if failure.kind is FailureKind.REFUSED:
+            self.server_epoch += 1
+            self.next_look_at = now + REFUSED_RETRY_S * (0.5 + self._random())
+        else:
+            wait = backoff_s(self._failures, self._random(), cap=LONGEST_BACKOFF_S)
+            self.next_look_at = now + max(0.5, wait)
+
+    # -- the serial connection ----------------------------------------------------
+
+    def connect_is_due(self, now: float) -> bool:
+        """Whether OctoPrint should be asked to connect its printer now."""
+        return (
+            self.trouble is None
+            and self.observation is not None
+            and self.observation.activity in (Activity.DISCONNECTED, Activity.ERROR)
+            and now >= self._next_connect_at
+        )
+
+    def connect_sent(self, now: float) -> None:
+        """One more try; the next one comes later each time."""
+        self._connects += 1
+        wait = backoff_s(self._connects, self._random(), cap=LONGEST_BACKOFF_S)
+        self._next_connect_at = now + max(1.0, wait)
+
+    @property
+    def next_connect_at(self) -> float:
+        """When a connection may be asked for again."""
+        return self._next_connect_at
+
+    # -- the push socket ------------------------------------------------------------
+
+    def push_opened(self, now: float) -> None:
+        """A push connection is there: whatever it was before, look at what it is now."""
+        self.server_epoch += 1
+        self.push_open = True
+        self.push_heard_at = now
+        self.look_now()
+
+    def push_closed(self, now: float) -> None:
+        """The server may be gone, and the next one may be another."""
+        if self.push_open:
+            self.push_open = False
+            self.server_epoch += 1
+            self.want_look(now)
+
+    def push_heard(self, now: float) -> None:
+        """The push connection is alive."""
+        self.push_heard_at = now
+
+    def same_server_since(self, epoch: int | None, moment: float | None) -> bool:
+        """Whether OctoPrint is provably the process that it was then.
+
+        An unbroken push connection proves it, once something came over it after `moment`.
+        """
+        return (
+            epoch is not None
+            and moment is not None
+            and self.push_open
+            and epoch == self.server_epoch
+            and self.push_heard_at > moment
+        )

@@ -1,0 +1,44 @@
+"""Entry of a printer's process, and what the fork server loads ahead for all of them."""
+
+from __future__ import annotations
+
+import ctypes
+import faulthandler
+import os
+import signal
+from types import FrameType
+
+from workers.spec import WorkerSpec
+
+#: Loaded once in the fork server, shared by all printers' processes.
+PRELOADED = ("workers.preload",)
+
+_PR_SET_PDEATHSIG = 1
+
+
+def main(spec: WorkerSpec) -> None:
+    """Run one printer until it is told to stop or its coordinator is gone."""
+    from pms import logs
+    from workers.loop import PrinterLoop
+
+    logs.configure(spec.log_level, spec.log_format, process=spec.identity)
+    logs.register_secret(spec.api_key)
+    _end_with_parent()
+    faulthandler.enable()
+    loop = PrinterLoop(spec)
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        loop.stop_soon()
+
+    signal.signal(signal.SIGTERM, stop)
+    # A ^C on the terminal is for the coordinator, which tells its processes.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    loop.run()
+
+
+def _end_with_parent() -> None:
+    """Let Linux end this process when the fork server, and so the coordinator, is gone."""
+    parent = os.getppid()
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    if os.getppid() != parent or parent == 1:
+        raise SystemExit(0)

@@ -1,0 +1,143 @@
+"""Brings a job's G-code onto one OctoPrint; runs in a thread of its own for as long as it takes."""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+from collections.abc import Callable
+
+from pms.domain.backoff import backoff_s
+from pms.domain.states import TransferProblem
+from pms.errors import PMSError
+from workers.gcode import CachedGcode, GcodeCache
+from workers.gcode_sources import (
+    FileServerSource,
+    GcodeMissing,
+    GcodeSource,
+    GcodeUnusable,
+    LocalSource,
+)
+from workers.octoprint import OctoPrint
+from workers.octoprint_errors import OctoPrintError, UploadAborted
+from workers.spec import WorkerSpec
+from workers.steps import BeginTransfer, TransferOutcome
+
+logger = logging.getLogger(__name__)
+
+
+class WrongFileError(PMSError):
+    """OctoPrint holds another file than the one that was sent."""
+
+
+class Transfer(threading.Thread):
+    """One transfer: into the cache, from there to OctoPrint, and a comparison of both.
+
+    The outcome is handed to `on_end` from this thread, unless the transfer was aborted.
+    """
+
+    def __init__(
+        self,
+        spec: WorkerSpec,
+        request: BeginTransfer,
+        *,
+        on_progress: Callable[[int, int], None],
+        on_end: Callable[[TransferOutcome], None],
+    ) -> None:
+        super().__init__(name=f"transfer-{request.attempt_id}", daemon=True)
+        self._spec = spec
+        self._request = request
+        self._on_progress = on_progress
+        self._on_end = on_end
+        self._aborted = threading.Event()
+
+    def abort(self) -> None:
+        """End soon; no outcome will be handed over."""
+        self._aborted.set()
+
+    def run(self) -> None:
+        """Try until it succeeds, is hopeless, or the retries are used up."""
+        outcome = self._attempt_repeatedly()
+        if not self._aborted.is_set():
+            self._on_end(outcome)
+
+    def _attempt_repeatedly(self) -> TransferOutcome:
+        failures = 0
+        while True:
+            try:
+                return self._transfer()
+            except (GcodeMissing, GcodeUnusable) as error:
+                return self._failed(TransferProblem.GCODE_UNUSABLE, error)
+            except PMSError as error:
+                failures += 1
+                self._log(error, failures)
+                if failures > self._spec.transfer_retries or self._aborted.is_set():
+                    return self._failed(_blame(error), error)
+            # The sequence need not be unpredictable, only different for each process.
+            self._aborted.wait(backoff_s(failures, random.random()))  # noqa: S311
+
+    def _transfer(self) -> TransferOutcome:
+        cache = GcodeCache(self._spec.cache_folder, self._spec.cache_bytes)
+        source = self._source()
+        with (
+            cache.fetch(self._request.job_id, source, abort=self._aborted.is_set) as gcode,
+            OctoPrint(
+                self._spec.address or "", self._spec.api_key, timeout_s=self._spec.http_timeout_s
+            ) as octoprint,
+        ):
+            path = octoprint.upload(
+                gcode.path,
+                self._request.remote_path,
+                on_progress=self._on_progress,
+                timeout_s=self._spec.upload_timeout_s,
+                abort=self._aborted.is_set,
+            )
+            _verify(octoprint, path, gcode)
+        return TransferOutcome(
+            attempt_id=self._request.attempt_id,
+            remote_path=path,
+            size=gcode.size,
+            sha1=gcode.sha1,
+            finish_marker=gcode.finish_marker,
+        )
+
+    def _source(self) -> GcodeSource:
+        base_url = self._spec.file_server_base_url
+        if base_url is not None:
+            return FileServerSource(base_url, self._spec.http_timeout_s)
+        return LocalSource(self._spec.gcode_folder)
+
+    def _failed(self, problem: TransferProblem, error: PMSError) -> TransferOutcome:
+        return TransferOutcome(
+            attempt_id=self._request.attempt_id, problem=problem, detail=str(error)
+        )
+
+    def _log(self, error: PMSError, failures: int) -> None:
+        if self._aborted.is_set() or isinstance(error, UploadAborted):
+            return
+        logger.warning(
+            "transfer_failed",
+            extra={
+                "printer_id": self._spec.printer_id,
+                "job_id": self._request.job_id,
+                "print_id": self._request.print_id,
+                "attempt_id": self._request.attempt_id,
+                "fields": {"error": str(error), "failures": failures},
+            },
+        )
+
+
+def _blame(error: PMSError) -> TransferProblem:
+    if isinstance(error, OctoPrintError | WrongFileError):
+        return TransferProblem.UPLOAD_FAILED
+    return TransferProblem.GCODE_UNAVAILABLE
+
+
+def _verify(octoprint: OctoPrint, path: str, gcode: CachedGcode) -> None:
+    """Compare what OctoPrint has stored with what was sent."""
+    stored = octoprint.file(path)
+    if stored is None or (stored.size, stored.sha1) != (gcode.size, gcode.sha1):
+        raise WrongFileError(
+            f"OctoPrint holds another file as {path} than the {gcode.size} bytes that were sent;"
+            " it will be sent again"
+        )

@@ -1,0 +1,265 @@
+"""Attempts: each is one try to print one copy on one printer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    bindparam,
+    func,
+    insert,
+    select,
+    update,
+)
+
+from pms.domain.printing import Copy
+from pms.domain.reconciliation import remote_path
+from pms.domain.scheduling import Assignment
+from pms.domain.states import TERMINAL_STATES, AttemptState, JobStatus, PrintStatus
+from pms.store.database import locked
+from pms.store.tables import (
+    attempt_is_live,
+    pms_attempts,
+    pms_jobs,
+    pms_printers,
+    print_jobs,
+    prints,
+)
+
+#: The column that keeps when an attempt entered a state.
+_ENTERED_AT = {
+    AttemptState.TRANSFERRING: "transferring_at",
+    AttemptState.STAGED: "staged_at",
+    AttemptState.STARTING: "starting_at",
+    AttemptState.PRINTING: "started_at",
+    AttemptState.FINISHED: "finished_at",
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Attempt:
+    """A live attempt, as its printer's process has to know it."""
+
+    id: int
+    print_id: int
+    job_id: int
+    printer_id: int
+    state: AttemptState
+    remote_path: str
+    size: int | None
+    sha1: str | None
+    finish_marker: int | None
+    progress: float
+    clear_requested: bool
+    cancel_requested: bool
+    started_at: datetime | None
+
+
+def _attempts(*conditions: ColumnElement[bool]) -> Select[tuple[object, ...]]:
+    return select(pms_attempts).where(*conditions).order_by(pms_attempts.c.id)
+
+
+def live(connection: Connection) -> list[Attempt]:
+    """Every attempt that is not over."""
+    return _read(connection, attempt_is_live)
+
+
+def live_on(connection: Connection, printer_id: int) -> Attempt | None:
+    """The attempt that a printer works on."""
+    found = _read(connection, attempt_is_live, pms_attempts.c.printer_id == printer_id)
+    return found[0] if found else None
+
+
+def live_of_print(connection: Connection, print_id: int) -> Attempt | None:
+    """The attempt that is made for a copy now."""
+    found = _read(connection, attempt_is_live, pms_attempts.c.print_id == print_id)
+    return found[0] if found else None
+
+
+def _read(connection: Connection, *conditions: ColumnElement[bool]) -> list[Attempt]:
+    rows = connection.execute(_attempts(*conditions)).mappings()
+    return [
+        Attempt(
+            id=row["id"],
+            print_id=row["print_id"],
+            job_id=row["job_id"],
+            printer_id=row["printer_id"],
+            state=AttemptState(row["state"]),
+            remote_path=row["remote_path"],
+            size=row["size"],
+            sha1=row["sha1"],
+            finish_marker=row["finish_marker"],
+            progress=row["progress"],
+            clear_requested=row["clear_requested_at"] is not None,
+            cancel_requested=row["cancel_requested_at"] is not None,
+            started_at=row["started_at"],
+        )
+        for row in rows
+    ]
+
+
+def claim(connection: Connection, assignment: Assignment, now: datetime) -> Attempt:
+    """Give a copy to a printer.
+
+    The unique indexes refuse a second live attempt for the print or on the printer.
+    """
+    last = connection.execute(
+        select(func.max(pms_attempts.c.number)).where(
+            pms_attempts.c.print_id == assignment.print_id
+        )
+    ).scalar_one()
+    number = (last or 0) + 1
+    path = remote_path(assignment.job_id, assignment.print_id, number)
+    connection.execute(
+        insert(pms_attempts).values(
+            print_id=assignment.print_id,
+            job_id=assignment.job_id,
+            printer_id=assignment.printer_id,
+            number=number,
+            state=AttemptState.CLAIMED.value,
+            remote_path=path,
+            claimed_at=now,
+        )
+    )
+    connection.execute(
+        update(prints)
+        .where(prints.c.id == assignment.print_id)
+        .values(printer_id=assignment.printer_id)
+    )
+    attempt = live_of_print(connection, assignment.print_id)
+    if attempt is None:
+        raise AssertionError(f"attempt for print {assignment.print_id} is gone")
+    return attempt
+
+
+def load_copy(connection: Connection, attempt_id: int) -> Copy | None:
+    """Read an attempt with its print, job and printer, and lock what decides over it."""
+    row = (
+        connection.execute(
+            locked(
+                select(
+                    pms_attempts,
+                    pms_printers.c.consecutive_failures,
+                )
+                .outerjoin(pms_printers, pms_printers.c.printer_id == pms_attempts.c.printer_id)
+                .where(pms_attempts.c.id == attempt_id),
+                of=pms_attempts,
+            )
+        )
+        .mappings()
+        .one_or_none()
+    )
+    if row is None:
+        return None
+    print_status, printed_since = _lock_print(connection, row["print_id"])
+    job_status, paid, reprints_left = _lock_job(connection, row["job_id"])
+    return Copy(
+        attempt_id=attempt_id,
+        state=AttemptState(row["state"]),
+        print_id=row["print_id"],
+        job_id=row["job_id"],
+        printer_id=row["printer_id"],
+        print_status=print_status,
+        job_status=job_status,
+        paid=paid,
+        reprints_left=reprints_left,
+        consecutive_failures=row["consecutive_failures"] or 0,
+        started_at=row["started_at"] or printed_since,
+        cancel_requested=row["cancel_requested_at"] is not None,
+        clear_requested=row["clear_requested_at"] is not None,
+    )
+
+
+def _lock_print(connection: Connection, print_id: int) -> tuple[PrintStatus, datetime | None]:
+    """A print that another service has deleted counts as cancelled."""
+    row: Any = connection.execute(
+        locked(select(prints.c.print_status, prints.c.started_at).where(prints.c.id == print_id))
+    ).one_or_none()
+    if row is None:
+        return PrintStatus.CANCELLED, None
+    return PrintStatus(row.print_status), row.started_at
+
+
+def _lock_job(connection: Connection, job_id: int) -> tuple[JobStatus, bool, int]:
+    row: Any = connection.execute(
+        locked(
+            select(print_jobs.c.job_status, print_jobs.c.paid, pms_jobs.c.reprints_left)
+            .outerjoin(pms_jobs, pms_jobs.c.job_id == print_jobs.c.id)
+            .where(print_jobs.c.id == job_id),
+            of=print_jobs,
+        )
+    ).one_or_none()
+    if row is None:
+        return JobStatus.CANCELLED, False, 0
+    return JobStatus(row.job_status), row.paid, row.reprints_left or 0
+
+
+def move(
+    connection: Connection,
+    attempt_id: int,
+    state: AttemptState,
+    at: datetime,
+    error: str | None = None,
+) -> None:
+    """Bring an attempt into another state; `at` is when that happened."""
+    values: dict[str, object] = {"state": state.value}
+    if state in _ENTERED_AT:
+        column = pms_attempts.c[_ENTERED_AT[state]]
+        values[column.name] = func.coalesce(column, at)
+    if state in TERMINAL_STATES:
+        values["ended_at"] = at
+    if error is not None:
+        values["error"] = error
+    connection.execute(update(pms_attempts).where(pms_attempts.c.id == attempt_id).values(values))
+
+
+def set_file(
+    connection: Connection,
+    attempt_id: int,
+    *,
+    path: str,
+    size: int,
+    sha1: str,
+    finish_marker: int | None,
+) -> None:
+    """Keep what the print of this attempt will consist of."""
+    connection.execute(
+        update(pms_attempts)
+        .where(pms_attempts.c.id == attempt_id)
+        .values(remote_path=path, size=size, sha1=sha1, finish_marker=finish_marker)
+    )
+
+
+def set_progress(connection: Connection, progress: Mapping[int, float]) -> None:
+    """Store how far attempts are, 0 to 1 each."""
+    if progress:
+        connection.execute(
+            update(pms_attempts)
+            .where(pms_attempts.c.id == bindparam("attempt"))
+            .values(progress=bindparam("value")),
+            [{"attempt": attempt_id, "value": value} for attempt_id, value in progress.items()],
+        )
+
+
+def request_clear(connection: Connection, attempt_id: int, at: datetime) -> None:
+    """Keep that a person has said that the bed is empty, until the attempt has ended."""
+    connection.execute(
+        update(pms_attempts)
+        .where(pms_attempts.c.id == attempt_id)
+        .values(clear_requested_at=func.coalesce(pms_attempts.c.clear_requested_at, at))
+    )
+
+
+def request_cancel(connection: Connection, attempt_id: int, at: datetime) -> None:
+    """Keep that a person wants the attempt cancelled, until it has ended."""
+    connection.execute(
+        update(pms_attempts)
+        .where(pms_attempts.c.id == attempt_id)
+        .values(cancel_requested_at=func.coalesce(pms_attempts.c.cancel_requested_at, at))
+    )

@@ -1,0 +1,336 @@
+"""Jobs and their copies: taking a paid job in, the queue, completion."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum, auto
+from typing import Any
+
+from sqlalchemy import Connection, and_, exists, func, insert, select, update
+
+from pms.domain.printing import JobTally
+from pms.domain.scheduling import Need, WaitingPrint
+from pms.domain.states import (
+    CLOSED_JOB_STATUSES,
+    STARTABLE_JOB_STATUSES,
+    AttemptState,
+    JobStatus,
+    PrintStatus,
+)
+from pms.store.database import locked
+from pms.store.tables import attempt_is_live, pms_attempts, pms_jobs, print_jobs, prints
+
+
+class TakenIn(Enum):
+    """What became of a paid job."""
+
+    CREATED = auto()
+    ALREADY = auto()
+    UNKNOWN = auto()
+    CLOSED = auto()
+    BAD_COPIES = auto()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Intake:
+    """The outcome of taking a paid job in; `detail` is fit for a person."""
+
+    outcome: TakenIn
+    job_id: int
+    created: int = 0
+    detail: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Queue:
+    """Copies that wait: those that may start, in their order, and why the others may not."""
+
+    startable: list[WaitingPrint]
+    held_back: dict[int, str]
+    #: Job of each waiting print.
+    job_ids: dict[int, int]
+
+
+def take_in(
+    connection: Connection, job_id: int, now: datetime, *, max_copies: int, reprints: int
+) -> Intake:
+    """Create the prints of a paid job, exactly `num_copies` however often this is called."""
+    job: Any = connection.execute(
+        locked(
+            select(print_jobs.c.num_copies, print_jobs.c.job_status).where(
+                print_jobs.c.id == job_id
+            )
+        )
+    ).one_or_none()
+    if job is None:
+        return Intake(
+            outcome=TakenIn.UNKNOWN, job_id=job_id, detail=f"there is no print job {job_id}"
+        )
+    if job.job_status in CLOSED_JOB_STATUSES:
+        detail = f"print job {job_id} is {job.job_status}: no prints are made"
+        return Intake(outcome=TakenIn.CLOSED, job_id=job_id, detail=detail)
+    if not 1 <= job.num_copies <= max_copies:
+        detail = (
+            f"print job {job_id} asks for {job.num_copies} copies; 1 to {max_copies} are"
+            " possible (PMS_MAX_COPIES): correct num_copies"
+        )
+        _remember(connection, job_id, now, reprints, attention=detail)
+        return Intake(outcome=TakenIn.BAD_COPIES, job_id=job_id, detail=detail)
+    return _create_prints(connection, job_id, job.num_copies, now, reprints)
+
+
+def _create_prints(
+    connection: Connection, job_id: int, num_copies: int, now: datetime, reprints: int
+) -> Intake:
+    counts = _prints_by_status(connection, job_id)
+    known = _is_known(connection, job_id)
+    if known and counts:
+        return Intake(outcome=TakenIn.ALREADY, job_id=job_id)
+    _remember(connection, job_id, now, reprints, attention=None)
+    wanted = sum(number for status, number in counts.items() if status != PrintStatus.FAILED)
+    missing = max(0, num_copies - wanted)
+    if missing:
+        row = {"print_job_id": job_id, "created_at": now, "print_status": PrintStatus.PENDING}
+        connection.execute(insert(prints), [row] * missing)
+    return Intake(outcome=TakenIn.CREATED, job_id=job_id, created=missing)
+
+
+def _is_known(connection: Connection, job_id: int) -> bool:
+    known = select(pms_jobs.c.job_id).where(pms_jobs.c.job_id == job_id)
+    return connection.execute(known).one_or_none() is not None
+
+
+def _remember(
+    connection: Connection, job_id: int, now: datetime, reprints: int, attention: str | None
+) -> None:
+    if _is_known(connection, job_id):
+        set_attention(connection, job_id, attention)
+        return
+    connection.execute(
+        insert(pms_jobs).values(
+            job_id=job_id, paid_at=now, reprints_left=reprints, attention=attention
+        )
+    )
+
+
+def _prints_by_status(connection: Connection, job_id: int) -> dict[str, int]:
+    rows = connection.execute(
+        select(prints.c.print_status, func.count().label("number"))
+        .where(prints.c.print_job_id == job_id)
+        .group_by(prints.c.print_status)
+    )
+    return {row.print_status: row.number for row in rows}
+
+
+def paid_but_not_taken_in(connection: Connection) -> list[int]:
+    """Paid, approved jobs without prints, such as those whose message was lost."""
+    has_prints = exists().where(prints.c.print_job_id == print_jobs.c.id)
+    rows = connection.execute(
+        select(print_jobs.c.id)
+        .where(
+            print_jobs.c.paid,
+            print_jobs.c.job_status.in_([status.value for status in STARTABLE_JOB_STATUSES]),
+            ~has_prints,
+        )
+        .order_by(print_jobs.c.id)
+    )
+    return list(rows.scalars())
+
+
+def queue(connection: Connection, now: datetime) -> Queue:
+    """Every pending copy that no printer has."""
+    rows = connection.execute(
+        select(
+            prints.c.id,
+            prints.c.print_job_id,
+            print_jobs.c.printer_model_id,
+            print_jobs.c.material_id,
+            print_jobs.c.paid,
+            print_jobs.c.job_status,
+            pms_jobs.c.attention,
+            pms_jobs.c.gcode_retry_at,
+        )
+        .join(print_jobs, print_jobs.c.id == prints.c.print_job_id)
+        .join(pms_jobs, pms_jobs.c.job_id == print_jobs.c.id)
+        .where(
+            prints.c.print_status == PrintStatus.PENDING.value,
+            print_jobs.c.job_status.not_in([status.value for status in CLOSED_JOB_STATUSES]),
+            ~exists().where(and_(pms_attempts.c.print_id == prints.c.id, attempt_is_live)),
+        )
+        .order_by(pms_jobs.c.priority.desc(), pms_jobs.c.paid_at, print_jobs.c.id, prints.c.id)
+    ).all()
+    avoid = _failed_on(connection)
+    startable: list[WaitingPrint] = []
+    held_back: dict[int, str] = {}
+    for row in rows:
+        reason = _held_back(row.paid, row.job_status, row.attention, row.gcode_retry_at, now)
+        if reason is not None:
+            held_back[row.id] = reason
+            continue
+        startable.append(
+            WaitingPrint(
+                print_id=row.id,
+                job_id=row.print_job_id,
+                need=Need(row.printer_model_id, row.material_id),
+                avoid=avoid.get(row.print_job_id, frozenset()),
+            )
+        )
+    return Queue(
+        startable=startable,
+        held_back=held_back,
+        job_ids={row.id: row.print_job_id for row in rows},
+    )
+
+
+def _held_back(
+    paid: bool,
+    job_status: str,
+    attention: str | None,
+    gcode_retry_at: datetime | None,
+    now: datetime,
+) -> str | None:
+    if not paid:
+        return "the job is not paid"
+    if job_status not in STARTABLE_JOB_STATUSES:
+        return f"the job is {job_status}: an operator has to approve it"
+    if gcode_retry_at is not None and gcode_retry_at > now:
+        words = attention or "the G-code cannot be used"
+        return f"{words}; asked again at {gcode_retry_at:%H:%M:%S} UTC"
+    return None
+
+
+def _failed_on(connection: Connection) -> dict[int, frozenset[int]]:
+    """Printers on which copies of still open jobs have failed."""
+    rows = connection.execute(
+        select(pms_attempts.c.job_id, pms_attempts.c.printer_id)
+        .join(print_jobs, print_jobs.c.id == pms_attempts.c.job_id)
+        .where(
+            pms_attempts.c.state == AttemptState.FAILED.value,
+            print_jobs.c.job_status.not_in([status.value for status in CLOSED_JOB_STATUSES]),
+        )
+        .distinct()
+    )
+    printers: defaultdict[int, set[int]] = defaultdict(set)
+    for job_id, printer_id in rows:
+        printers[job_id].add(printer_id)
+    return {job_id: frozenset(found) for job_id, found in printers.items()}
+
+
+def insert_replacement(connection: Connection, job_id: int, now: datetime) -> int:
+    """Insert a pending print in place of a failed one, at the expense of the job's reprints."""
+    connection.execute(
+        update(pms_jobs)
+        .where(pms_jobs.c.job_id == job_id)
+        .values(reprints_left=pms_jobs.c.reprints_left - 1)
+    )
+    inserted = connection.execute(
+        insert(prints)
+        .values(print_job_id=job_id, created_at=now, print_status=PrintStatus.PENDING)
+        .returning(prints.c.id)
+    )
+    return int(inserted.scalar_one())
+
+
+def set_print(
+    connection: Connection,
+    print_id: int,
+    status: PrintStatus,
+    *,
+    started_at: datetime | None = None,
+    finished_at: datetime | None = None,
+) -> None:
+    """Write a copy's state for the rest of OpenFarm."""
+    times = {"started_at": started_at, "finished_at": finished_at}
+    values = {name: time for name, time in times.items() if time is not None}
+    connection.execute(
+        update(prints).where(prints.c.id == print_id).values(print_status=status.value, **values)
+    )
+
+
+def release_print(connection: Connection, print_id: int) -> None:
+    """Give the copy back to the queue."""
+    connection.execute(
+        update(prints)
+        .where(prints.c.id == print_id, prints.c.print_status == PrintStatus.PENDING.value)
+        .values(printer_id=None)
+    )
+
+
+def set_job_printing(connection: Connection, job_id: int) -> None:
+    """Show the rest of OpenFarm that the job's first copy prints."""
+    connection.execute(
+        update(print_jobs)
+        .where(
+            print_jobs.c.id == job_id,
+            print_jobs.c.job_status == JobStatus.OPERATOR_APPROVED.value,
+        )
+        .values(job_status=JobStatus.PRINTING.value)
+    )
+
+
+def complete(connection: Connection, job_id: int, at: datetime) -> bool:
+    """Close a job whose copies are all done; False: it was closed already."""
+    changed = connection.execute(
+        update(print_jobs)
+        .where(
+            print_jobs.c.id == job_id,
+            print_jobs.c.job_status.not_in([status.value for status in CLOSED_JOB_STATUSES]),
+        )
+        .values(job_status=JobStatus.COMPLETED.value, completed_at=at)
+    )
+    set_attention(connection, job_id, None)
+    return changed.rowcount == 1
+
+
+def tally(connection: Connection, job_id: int) -> JobTally | None:
+    """Count a job's prints and live attempts; None: there is no such job."""
+    num_copies = connection.execute(
+        locked(select(print_jobs.c.num_copies).where(print_jobs.c.id == job_id))
+    ).scalar_one_or_none()
+    if num_copies is None:
+        return None
+    counts = _prints_by_status(connection, job_id)
+    live = connection.execute(
+        select(func.count())
+        .select_from(pms_attempts)
+        .where(pms_attempts.c.job_id == job_id, attempt_is_live)
+    ).scalar_one()
+    return JobTally(
+        num_copies=num_copies,
+        completed=counts.get(PrintStatus.COMPLETED, 0),
+        cancelled=counts.get(PrintStatus.CANCELLED, 0),
+        open=counts.get(PrintStatus.PENDING, 0) + counts.get(PrintStatus.PRINTING, 0),
+        live_attempts=live,
+    )
+
+
+def set_attention(connection: Connection, job_id: int, text: str | None) -> None:
+    """Say what a person has to see to, or that nothing is left."""
+    connection.execute(
+        update(pms_jobs)
+        .where(pms_jobs.c.job_id == job_id)
+        .values(attention=text, **({} if text else {"gcode_retry_at": None}))
+    )
+
+
+def postpone(connection: Connection, job_id: int, until: datetime) -> None:
+    """Try no copy of the job before then."""
+    connection.execute(
+        update(pms_jobs).where(pms_jobs.c.job_id == job_id).values(gcode_retry_at=until)
+    )
+
+
+def attentions(connection: Connection) -> list[tuple[int, str]]:
+    """Open jobs that a person has to see to."""
+    rows = connection.execute(
+        select(pms_jobs.c.job_id, pms_jobs.c.attention)
+        .join(print_jobs, print_jobs.c.id == pms_jobs.c.job_id)
+        .where(
+            pms_jobs.c.attention.is_not(None),
+            print_jobs.c.job_status.not_in([status.value for status in CLOSED_JOB_STATUSES]),
+        )
+        .order_by(pms_jobs.c.job_id)
+    )
+    return [(row.job_id, row.attention) for row in rows]

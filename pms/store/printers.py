@@ -1,0 +1,245 @@
+"""Printers: OpenFarm's rows, and beside them what PMS knows of each."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, case, delete, insert, select, update
+
+from pms.domain.states import Bed, PrinterState
+from pms.errors import NotFoundError
+from pms.store.tables import (
+    maintenance,
+    pms_printers,
+    printer_models,
+    printers,
+    printers_loaded_materials,
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PrinterRow:
+    """A printer as both sides know it."""
+
+    id: int
+    name: str
+    model_id: int
+    model: str
+    address: str | None
+    api_key: str | None
+    enabled: bool
+    autostart: bool
+    currently_printing: bool
+    materials: frozenset[int]
+    completed: int
+    state: PrinterState
+    state_since: datetime
+    detail: str
+    bed: Bed
+    bed_print_id: int | None
+    suspended: bool
+    consecutive_failures: int
+    resting_until: datetime | None
+    attention: str | None
+    last_seen_at: datetime | None
+
+
+def all_printers(connection: Connection, now: datetime) -> list[PrinterRow]:
+    """Every printer in the table; one that is new there is known to PMS from now on."""
+    _meet_new_ones(connection, now)
+    materials = _loaded_materials(connection)
+    rows = connection.execute(
+        select(
+            printers,
+            printer_models.c.model,
+            printer_models.c.autostart.label("model_autostart"),
+            maintenance.c.session_prints_completed,
+            pms_printers,
+        )
+        .join(printer_models, printer_models.c.id == printers.c.printer_model_id)
+        .join(pms_printers, pms_printers.c.printer_id == printers.c.id)
+        .outerjoin(maintenance, maintenance.c.maintenance_report_id == printers.c.id)
+        .order_by(printers.c.id)
+    ).mappings()
+    return [_printer(row, materials) for row in rows]
+
+
+def _printer(row: Any, materials: dict[int, frozenset[int]]) -> PrinterRow:
+    own = row["autostart"]
+    return PrinterRow(
+        id=row["id"],
+        name=row["printer"],
+        model_id=row["printer_model_id"],
+        model=row["model"],
+        address=row["ip_address"],
+        api_key=row["api_key"],
+        enabled=row["enabled"],
+        autostart=row["model_autostart"] if own is None else own,
+        currently_printing=row["currently_printing"],
+        materials=materials.get(row["id"], frozenset()),
+        completed=row["session_prints_completed"] or 0,
+        state=PrinterState(row["state"]),
+        state_since=row["state_since"],
+        detail=row["detail"],
+        bed=Bed(row["bed"]),
+        bed_print_id=row["bed_print_id"],
+        suspended=row["suspended"],
+        consecutive_failures=row["consecutive_failures"],
+        resting_until=row["resting_until"],
+        attention=row["attention"],
+        last_seen_at=row["last_seen_at"],
+    )
+
+
+def _meet_new_ones(connection: Connection, now: datetime) -> None:
+    """A printer that PMS meets for the first time counts as clear until it is seen to print."""
+    known = select(pms_printers.c.printer_id)
+    new = connection.execute(select(printers.c.id).where(printers.c.id.not_in(known))).scalars()
+    rows = [
+        {"printer_id": printer_id, "state": PrinterState.STARTING.value, "state_since": now}
+        for printer_id in new
+    ]
+    if rows:
+        connection.execute(insert(pms_printers), rows)
+
+
+def _loaded_materials(connection: Connection) -> dict[int, frozenset[int]]:
+    loaded: defaultdict[int, set[int]] = defaultdict(set)
+    rows = connection.execute(
+        select(printers_loaded_materials.c.printer_id, printers_loaded_materials.c.material_id)
+    )
+    for printer_id, material_id in rows:
+        loaded[printer_id].add(material_id)
+    return {printer_id: frozenset(found) for printer_id, found in loaded.items()}
+
+
+def find(connection: Connection, name_or_id: str) -> int:
+    """The id of a printer by its name or id; raises NotFoundError."""
+    found = connection.execute(
+        select(printers.c.id).where(printers.c.printer == name_or_id)
+    ).scalar_one_or_none()
+    if found is None and name_or_id.isdecimal():
+        found = connection.execute(
+            select(printers.c.id).where(printers.c.id == int(name_or_id))
+        ).scalar_one_or_none()
+    if found is None:
+        raise NotFoundError(
+            f"there is no printer {name_or_id!r}; see `pms-coordinator printer list`"
+        )
+    return int(found)
+
+
+def _update(connection: Connection, printer_id: int, **values: object) -> None:
+    connection.execute(
+        update(pms_printers).where(pms_printers.c.printer_id == printer_id).values(**values)
+    )
+
+
+def next_incarnation(connection: Connection, printer_id: int) -> int:
+    """Number the next process of a printer."""
+    updated = connection.execute(
+        update(pms_printers)
+        .where(pms_printers.c.printer_id == printer_id)
+        .values(incarnation=pms_printers.c.incarnation + 1)
+        .returning(pms_printers.c.incarnation)
+    )
+    return int(updated.scalar_one())
+
+
+def set_state(
+    connection: Connection,
+    printer_id: int,
+    state: PrinterState,
+    at: datetime,
+    *,
+    detail: str = "",
+    attention: str | None = None,
+) -> None:
+    """Keep what a printer is doing, since when and why."""
+    since = case((pms_printers.c.state == state.value, pms_printers.c.state_since), else_=at)
+    _update(
+        connection,
+        printer_id,
+        state=state.value,
+        state_since=since,
+        detail=detail,
+        attention=attention,
+        last_seen_at=at,
+    )
+
+
+def set_worker(connection: Connection, printer_id: int, pid: int | None) -> None:
+    """Keep which process serves the printer."""
+    _update(connection, printer_id, worker_pid=pid)
+
+
+def occupy_bed(connection: Connection, printer_id: int, print_id: int | None) -> None:
+    """From now on nothing may start on this printer."""
+    _update(connection, printer_id, bed=Bed.OCCUPIED.value, bed_print_id=print_id)
+
+
+def free_bed(connection: Connection, printer_id: int) -> None:
+    """The bed is empty."""
+    _update(connection, printer_id, bed=Bed.CLEAR.value, bed_print_id=None)
+
+
+def count_failure(connection: Connection, printer_id: int) -> None:
+    """One more failed print in a row."""
+    _update(connection, printer_id, consecutive_failures=pms_printers.c.consecutive_failures + 1)
+
+
+def reset_failures(connection: Connection, printer_id: int) -> None:
+    """The printer has shown that it works."""
+    _update(connection, printer_id, consecutive_failures=0)
+
+
+def suspend(connection: Connection, printer_id: int) -> None:
+    """Let the printer take no copy until a person has looked at it."""
+    _update(connection, printer_id, suspended=True)
+
+
+def unsuspend(connection: Connection, printer_id: int) -> None:
+    """A person has looked at the printer."""
+    _update(connection, printer_id, suspended=False, consecutive_failures=0, resting_until=None)
+
+
+def rest(connection: Connection, printer_id: int, until: datetime) -> None:
+    """Let the printer take no copy before then."""
+    _update(connection, printer_id, resting_until=until)
+
+
+def set_currently_printing(connection: Connection, printer_id: int, value: bool) -> None:
+    """Show the rest of OpenFarm whether the printer prints."""
+    connection.execute(
+        update(printers).where(printers.c.id == printer_id).values(currently_printing=value)
+    )
+
+
+def count_print(connection: Connection, printer_id: int, *, completed: bool, seconds: int) -> None:
+    """Add a print to the maintenance counters; `seconds` were spent printing."""
+    exists = select(printers.c.id).where(printers.c.id == printer_id)
+    has_row = select(maintenance.c.maintenance_report_id).where(
+        maintenance.c.maintenance_report_id == printer_id
+    )
+    if connection.execute(exists).one_or_none() is None:
+        return
+    if connection.execute(has_row).one_or_none() is None:
+        connection.execute(insert(maintenance).values(maintenance_report_id=printer_id))
+    columns = maintenance.c
+    counted: dict[str, Any] = {"session_uptime": columns.session_uptime + seconds}
+    if completed:
+        counted["session_prints_completed"] = columns.session_prints_completed + 1
+    else:
+        counted["session_prints_failed"] = columns.session_prints_failed + 1
+        counted["session_error_count"] = columns.session_error_count + 1
+    connection.execute(
+        update(maintenance).where(columns.maintenance_report_id == printer_id).values(counted)
+    )
+
+
+def forget(connection: Connection, printer_id: int) -> None:
+    """Drop what PMS knows of a printer that is no longer in the table."""
+    connection.execute(delete(pms_printers).where(pms_printers.c.printer_id == printer_id))

@@ -78,7 +78,7 @@ def _postgresql_arguments(
 ) -> dict[str, Any]:
     limits = {
         "statement_timeout": statement_timeout_s,
-        "lock_timeout": min(LOCK_WAIT_S, statement_timeout_s),
+        "lock_timeout": _lock_wait_s(statement_timeout_s),
         "idle_in_transaction_session_timeout": IDLE_TRANSACTION_S,
     }
     options = [f"-c {name}={_milliseconds(limit)}" for name, limit in limits.items()]
@@ -93,6 +93,11 @@ def _postgresql_arguments(
         "tcp_user_timeout": _milliseconds(statement_timeout_s + ANSWER_GRACE_S),
         "options": " ".join([*_as_list(given), *options, "-c timezone=UTC"]),
     }
+
+
+def _lock_wait_s(statement_timeout_s: float) -> float:
+    # Shorter than the whole statement may take, so that the error tells of the lock.
+    return min(LOCK_WAIT_S, statement_timeout_s / 2)
 
 
 def _milliseconds(seconds: float) -> int:
@@ -142,7 +147,7 @@ def _within(limit_s: float, work: PQGen[_Result]) -> Generator[Any, Any, _Result
 def _sqlite(url: URL, statement_timeout_s: float) -> Engine:
     if url.database in (None, "", ":memory:"):
         raise SettingsError("an SQLite database needs a file: sqlite:///path/to/pms.sqlite3")
-    lock_wait_s = min(LOCK_WAIT_S, statement_timeout_s)
+    lock_wait_s = _lock_wait_s(statement_timeout_s)
     engine = create_engine(
         url,
         hide_parameters=True,

@@ -1,0 +1,69 @@
+# Everything that PMS needs to run its demo and its tests, installed once: `make help` says what there is to do.
+# The environments carry a stamp each, so that a second run installs nothing and works without a network.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+MAKEFLAGS += --no-print-directory
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+.PHONY: bench check clean demo distclean help servers test
+
+PYTHON ?= python3
+ARGS ?=
+OCTOPRINT_VERSION := 1.11.8
+
+ENVIRONMENT := .venv
+OCTOPRINT_ENVIRONMENT := .venv-octoprint
+INSTALLED := $(ENVIRONMENT)/.installed
+OCTOPRINT_INSTALLED := $(OCTOPRINT_ENVIRONMENT)/.installed
+
+PIP_OPTIONS := --disable-pip-version-check --no-input --progress-bar off --quiet
+
+export PYTHON
+export PMS_DEMO_OCTOPRINT := $(CURDIR)/$(OCTOPRINT_ENVIRONMENT)/bin/octoprint
+
+demo: $(INSTALLED) $(OCTOPRINT_INSTALLED) ## Run a small farm of real OctoPrint servers with virtual printers
+	$(ENVIRONMENT)/bin/pms-coordinator demo --octoprint $(ARGS)
+
+test: $(INSTALLED) $(OCTOPRINT_INSTALLED) servers check ## Run the checks and all tests; ARGS="-k word" goes to pytest
+	$(ENVIRONMENT)/bin/python -m pytest $(ARGS)
+
+check: $(INSTALLED) ## Run the linter, the formatter's check, the type checker and the check of the imports
+	$(ENVIRONMENT)/bin/ruff check .
+	$(ENVIRONMENT)/bin/ruff format --check .
+	$(ENVIRONMENT)/bin/mypy
+	$(ENVIRONMENT)/bin/lint-imports
+
+bench: $(INSTALLED) $(OCTOPRINT_INSTALLED) servers ## Measure every budget of the design; ARGS goes to the benchmarks
+	$(ENVIRONMENT)/bin/python -m bench $(ARGS)
+
+clean: ## Remove what builds, checks and tests leave behind; data of a farm (pms-data) stays
+	rm -rf build dist test-report .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	find $(wildcard pms workers tests bench) -type d -name __pycache__ -prune -exec rm -rf {} +
+
+distclean: clean ## Remove the environments too; the next run installs them again
+	rm -rf $(ENVIRONMENT) $(OCTOPRINT_ENVIRONMENT) *.egg-info
+
+help: ## Say what there is to do
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | sort | expand -t 20
+	@echo '  PYTHON=python3.12 chooses the interpreter of new environments (3.11, 3.12 or 3.13).'
+
+servers:
+	@scripts/install-debian-packages servers
+
+$(INSTALLED): constraints.txt setup.cfg pyproject.toml
+	@echo "Installing PMS into $(ENVIRONMENT) ..."
+	@scripts/make-environment $(ENVIRONMENT) constraints.txt
+	@$(ENVIRONMENT)/bin/python -m pip install $(PIP_OPTIONS) --quiet --no-build-isolation \
+		--constraint constraints.txt --editable '.[test]'
+	@touch $@
+
+$(OCTOPRINT_INSTALLED): constraints-octoprint.txt
+	@echo "Installing OctoPrint $(OCTOPRINT_VERSION) into $(OCTOPRINT_ENVIRONMENT) ..."
+	@scripts/install-debian-packages compiler
+	@scripts/make-environment $(OCTOPRINT_ENVIRONMENT) constraints-octoprint.txt
+	@$(OCTOPRINT_ENVIRONMENT)/bin/python -m pip install $(PIP_OPTIONS) \
+		--build-constraint constraints-octoprint.txt --constraint constraints-octoprint.txt \
+		OctoPrint==$(OCTOPRINT_VERSION)
+	@touch $@

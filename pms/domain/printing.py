@@ -45,6 +45,8 @@ class Copy:
     cancel_requested: bool = False
     #: A person has said that the bed is empty.
     clear_requested: bool = False
+    #: Byte offset behind the last M0, as the job has it.
+    finished_byte_pos: int | None = None
 
 
 class Announcement(StrEnum):
@@ -53,7 +55,6 @@ class Announcement(StrEnum):
     PRINT_STARTED = "PrintStarted"
     PRINT_FINISHED = "PrintFinished"
     PRINT_CLEARED = "PrintCleared"
-    JOB_REJECTED = "JobRejected"
     JOB_COMPLETED = "JobCompleted"
 
 

@@ -158,7 +158,7 @@ def load_copy(connection: Connection, attempt_id: int) -> Copy | None:
     if row is None:
         return None
     print_status, printed_since = _lock_print(connection, row["print_id"])
-    job_status, paid, reprints_left = _lock_job(connection, row["job_id"])
+    job = _lock_job(connection, row["job_id"])
     return Copy(
         attempt_id=attempt_id,
         state=AttemptState(row["state"]),
@@ -166,13 +166,14 @@ def load_copy(connection: Connection, attempt_id: int) -> Copy | None:
         job_id=row["job_id"],
         printer_id=row["printer_id"],
         print_status=print_status,
-        job_status=job_status,
-        paid=paid,
-        reprints_left=reprints_left,
+        job_status=JobStatus.CANCELLED if job is None else JobStatus(job.job_status),
+        paid=job is not None and job.paid,
+        reprints_left=0 if job is None else job.reprints_left or 0,
         consecutive_failures=row["consecutive_failures"] or 0,
         started_at=row["started_at"] or printed_since,
         cancel_requested=row["cancel_requested_at"] is not None,
         clear_requested=row["clear_requested_at"] is not None,
+        finished_byte_pos=None if job is None else job.finished_byte_pos,
     )
 
 
@@ -186,18 +187,21 @@ def _lock_print(connection: Connection, print_id: int) -> tuple[PrintStatus, dat
     return PrintStatus(row.print_status), row.started_at
 
 
-def _lock_job(connection: Connection, job_id: int) -> tuple[JobStatus, bool, int]:
-    row: Any = connection.execute(
+def _lock_job(connection: Connection, job_id: int) -> Any:
+    """A job that another service has deleted is None, and counts as cancelled."""
+    return connection.execute(
         locked(
-            select(print_jobs.c.job_status, print_jobs.c.paid, pms_jobs.c.reprints_left)
+            select(
+                print_jobs.c.job_status,
+                print_jobs.c.paid,
+                print_jobs.c.finished_byte_pos,
+                pms_jobs.c.reprints_left,
+            )
             .outerjoin(pms_jobs, pms_jobs.c.job_id == print_jobs.c.id)
             .where(print_jobs.c.id == job_id),
             of=print_jobs,
         )
     ).one_or_none()
-    if row is None:
-        return JobStatus.CANCELLED, False, 0
-    return JobStatus(row.job_status), row.paid, row.reprints_left or 0
 
 
 def move(

@@ -308,17 +308,22 @@ def tally(connection: Connection, job_id: int) -> JobTally | None:
 
 def set_attention(connection: Connection, job_id: int, text: str | None) -> None:
     """Say what a person has to see to, or that nothing is left."""
-    connection.execute(
-        update(pms_jobs)
-        .where(pms_jobs.c.job_id == job_id)
-        .values(attention=text, **({} if text else {"gcode_retry_at": None}))
-    )
+    connection.execute(update(pms_jobs).where(pms_jobs.c.job_id == job_id).values(attention=text))
 
 
 def postpone(connection: Connection, job_id: int, until: datetime) -> None:
     """Try no copy of the job before then."""
     connection.execute(
         update(pms_jobs).where(pms_jobs.c.job_id == job_id).values(gcode_retry_at=until)
+    )
+
+
+def end_postponement(connection: Connection, job_id: int) -> None:
+    """The G-code that a postponed job waited for is there."""
+    connection.execute(
+        update(pms_jobs)
+        .where(pms_jobs.c.job_id == job_id, pms_jobs.c.gcode_retry_at.is_not(None))
+        .values(attention=None, gcode_retry_at=None)
     )
 
 

@@ -138,17 +138,6 @@ def _update(connection: Connection, printer_id: int, **values: object) -> None:
     )
 
 
-def next_incarnation(connection: Connection, printer_id: int) -> int:
-    """Number the next process of a printer."""
-    updated = connection.execute(
-        update(pms_printers)
-        .where(pms_printers.c.printer_id == printer_id)
-        .values(incarnation=pms_printers.c.incarnation + 1)
-        .returning(pms_printers.c.incarnation)
-    )
-    return int(updated.scalar_one())
-
-
 def set_state(
     connection: Connection,
     printer_id: int,
@@ -171,9 +160,9 @@ def set_state(
     )
 
 
-def set_worker(connection: Connection, printer_id: int, pid: int | None) -> None:
-    """Keep which process serves the printer."""
-    _update(connection, printer_id, worker_pid=pid)
+def set_worker(connection: Connection, printer_id: int, pid: int | None, incarnation: int) -> None:
+    """Keep which process serves the printer, and which one of its processes that is."""
+    _update(connection, printer_id, worker_pid=pid, incarnation=incarnation)
 
 
 def occupy_bed(connection: Connection, printer_id: int, print_id: int | None) -> None:

@@ -1,0 +1,44 @@
+"""Puts messages for the rest of OpenFarm into the outbox."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import Connection, select
+
+from pms.broker import messages
+from pms.domain.printing import Announcement
+from pms.store import outbox
+from pms.store.tables import print_jobs
+
+
+def add(
+    connection: Connection,
+    what: Announcement,
+    *,
+    job_id: int,
+    printer_id: int,
+    at: datetime,
+    legacy_print_finished: bool = False,
+) -> None:
+    """Let OpenFarm know, once the caller's transaction is committed."""
+    match what:
+        case Announcement.PRINT_STARTED:
+            seconds = _print_time_s(connection, job_id)
+            body = messages.print_started(job_id, printer_id, seconds, at)
+        case Announcement.PRINT_FINISHED:
+            # The present service puts the printer's id there, and Discord shows it as one.
+            named = printer_id if legacy_print_finished else job_id
+            body = messages.print_finished(named, printer_id)
+        case Announcement.PRINT_CLEARED:
+            body = messages.print_cleared(job_id, printer_id, at)
+        case Announcement.JOB_COMPLETED:
+            body = messages.job_completed(job_id)
+    outbox.add(connection, what.value, job_id, body, at)
+
+
+def _print_time_s(connection: Connection, job_id: int) -> float | None:
+    """The slicer's estimate."""
+    return connection.execute(
+        select(print_jobs.c.print_time).where(print_jobs.c.id == job_id)
+    ).scalar_one_or_none()

@@ -86,9 +86,7 @@ _SESSION_ATTRIBUTES = {
 _KEY = re.compile(r"\s*(?P<key>(?:[^=;]|==)*)=(?!=)")
 _QUOTED = re.compile(r"""\s*(?:"(?P<double>(?:[^"]|"")*)"|'(?P<single>(?:[^']|'')*)')\s*(?:;|$)""")
 _PLAIN = re.compile(r"\s*(?P<plain>[^;]*)(?:;|$)")
-_HOST_AND_PORT = re.compile(
-    r"(?P<host>\[[0-9A-Fa-f:.%]+\]|[^:\[\]/@\s]+)(?::(?P<port>\d{1,5}))?"
-)
+_HOST_AND_PORT = re.compile(r"(?P<host>\[[0-9A-Fa-f:.%]+\]|[^:\[\]/@\s]+)(?::(?P<port>\d{1,5}))?")
 _GAP = re.compile(r"[\s;]*")
 
 
@@ -185,8 +183,6 @@ def _credentials(known: Mapping[str, str]) -> str:
 def _host_and_port(host: str, port: int | None) -> tuple[str, int | None]:
     """Npgsql lets a host carry a port of its own; a bare IPv6 address is not split."""
     split = _HOST_AND_PORT.fullmatch(host)
-        r"(?P<host>\[[0-9A-Fa-f:.%]+\]|[^:\[\]/@\s]+)(?::(?P<port>\d{1,5}))?", host
-    )
     if split:
         return split["host"].strip("[]"), int(split["port"]) if split["port"] else port
     if host.startswith("/") or re.fullmatch(r"[0-9A-Fa-f:.]+", host):

@@ -1,0 +1,91 @@
+"""The body of an upload: a file on disk as multipart form data, read a block at a time.
+
+OctoPrint refuses chunked uploads, so the length is known before the first byte is sent.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Callable
+from typing import BinaryIO
+
+from requests_toolbelt.multipart.encoder import MultipartEncoder
+
+from workers.octoprint_errors import UploadAborted
+
+#: How long an abort can go unnoticed while the other side takes no bytes.
+ABORT_POLL_S = 0.25
+
+#: Called with the bytes sent so far and the file's size.
+OnProgress = Callable[[int, int], None]
+#: Asked often; True ends the upload.
+Abort = Callable[[], bool]
+
+
+class UploadBody:
+    """What requests reads and a patient connection sends; used once."""
+
+    def __init__(
+        self,
+        stream: BinaryIO,
+        remote_path: str,
+        *,
+        on_progress: OnProgress,
+        stall_timeout_s: float,
+        abort: Abort,
+    ) -> None:
+        self.stall_timeout_s = stall_timeout_s
+        self._abort = abort
+        self._on_progress = on_progress
+        self._size = os.fstat(stream.fileno()).st_size
+        folder, _, name = remote_path.rpartition("/")
+        self._encoder = MultipartEncoder(
+            fields={
+                "path": folder,
+                "select": "false",
+                "print": "false",
+                "file": (name, stream, "application/octet-stream"),
+            }
+        )
+        self._length: int = self._encoder.len
+        self._read = 0
+
+    def __len__(self) -> int:
+        return self._length
+
+    @property
+    def content_type(self) -> str:
+        """The Content-Type header, with the boundary between the parts."""
+        return str(self._encoder.content_type)
+
+    def read(self, size: int = -1) -> bytes:
+        """The next block. Raises UploadAborted."""
+        self._check_abort()
+        block: bytes = self._encoder.read(size)
+        self._read += len(block)
+        # The form fields around the file are not worth telling apart.
+        self._on_progress(min(self._read, self._size), self._size)
+        return block
+
+    def send(self, connected: socket.socket, block: bytes) -> None:
+        """Send a block, however slowly the other side takes it.
+
+        Raises TimeoutError when it takes nothing for `stall_timeout_s`, and UploadAborted.
+        """
+        left = memoryview(block)
+        moved_at = time.monotonic()
+        connected.settimeout(min(ABORT_POLL_S, self.stall_timeout_s))
+        while left:
+            try:
+                left = left[connected.send(left) :]
+                moved_at = time.monotonic()
+            except TimeoutError:
+                self._check_abort()
+                if time.monotonic() - moved_at >= self.stall_timeout_s:
+                    raise
+
+    def _check_abort(self) -> None:
+        if self._abort():
+            raise UploadAborted("the upload was aborted", certainly_not_done=True)

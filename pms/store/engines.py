@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Generator
-from time import monotonic
+from time import monotonic, sleep
 from typing import Any, TypeVar
 
 import psycopg
 from psycopg.abc import PQGen
 from psycopg.conninfo import make_conninfo
 from sqlalchemy import URL, Connection, Engine, create_engine, event
-from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.engine.interfaces import DBAPIConnection, DBAPICursor
 
 from pms.errors import SettingsError
 
@@ -25,6 +26,9 @@ IDLE_TRANSACTION_S = 60.0
 
 #: How much longer than its own time limit the server may take to say so.
 ANSWER_GRACE_S = 5.0
+
+#: Between tries to switch a new SQLite file to its write-ahead log.
+WAL_RETRY_S = 0.01
 
 _Result = TypeVar("_Result")
 
@@ -162,11 +166,26 @@ def _sqlite(url: URL, statement_timeout_s: float) -> Engine:
 
 def _set_up_sqlite(connection: DBAPIConnection, _record: Any) -> None:
     cursor = connection.cursor()
-    cursor.execute("PRAGMA journal_mode=WAL")
+    _switch_to_wal(cursor)
     # A commit is on the disk when it returns: a paid job must outlive a power cut.
     cursor.execute("PRAGMA synchronous=FULL")
     cursor.execute("PRAGMA foreign_keys=ON")
     cursor.close()
+
+
+def _switch_to_wal(cursor: DBAPICursor) -> None:
+    # The driver's own waiting for locks does not cover this switch, which counts when two
+    # processes open a new file at once.
+    deadline = monotonic() + LOCK_WAIT_S
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or monotonic() > deadline:
+                raise
+            sleep(WAL_RETRY_S)
+        else:
+            return
 
 
 def _begin_sqlite(connection: Connection) -> None:

@@ -15,23 +15,7 @@ from pms.errors import SchemaError
 from pms.store import tables
 from pms.store.database import Database
 from pms.store.schema import VERSION_TABLE, check_openfarm, create_openfarm, is_ours, migrate
-from tests.support.postgres import SCHEMA, PostgresServer
-
-NewDatabase = Callable[[], str]
-
-
-@pytest.fixture
-def new_database(postgres_server: PostgresServer) -> Iterator[NewDatabase]:
-    """Gives the URL of another PostgreSQL database without any table at each call."""
-    made = []
-
-    def create() -> str:
-        made.append(postgres_server.create_database(empty=True))
-        return made[-1].url
-
-    yield create
-    for database in made:
-        postgres_server.drop_database(database)
+from tests.support.postgres import Database as PostgreSQL
 
 
 @pytest.fixture(params=["postgresql", "sqlite"])
@@ -40,7 +24,7 @@ def empty(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
     if request.param == "sqlite":
         url = f"sqlite:///{tmp_path}/pms.sqlite3"
     else:
-        url = request.getfixturevalue("new_database")()
+        url = request.getfixturevalue("empty_database").url
     database = Database(url)
     yield database
     database.close()
@@ -179,9 +163,9 @@ def test_the_tables_of_a_newer_pms_are_refused(empty: Database) -> None:
 
 @pytest.mark.parametrize("change", [migrate, create_openfarm])
 def test_a_user_who_may_not_create_tables_is_told_so(
-    new_database: NewDatabase, change: Callable[[Database], object]
+    empty_database: PostgreSQL, change: Callable[[Database], object]
 ) -> None:
-    database = Database(new_database())
+    database = Database(empty_database.url)
     with database.begin() as connection:
         connection.execute(text("REVOKE CREATE ON SCHEMA public FROM pg_database_owner"))
     with pytest.raises(SchemaError, match="grant it CREATE on the schema public"):
@@ -272,23 +256,20 @@ def test_several_may_create_openfarms_tables_at_once(empty: Database) -> None:
         starter.close()
 
 
-def test_they_are_the_contracts_tables(new_database: NewDatabase) -> None:
-    ours, contract = Database(new_database()), Database(new_database())
+def test_they_are_the_contracts_tables(database: PostgreSQL, empty_database: PostgreSQL) -> None:
+    contract, ours = Database(database.url), Database(empty_database.url)
     create_openfarm(ours)
-    with contract.begin() as connection:
-        connection.exec_driver_sql(SCHEMA.read_text())
     with ours.read() as one, contract.read() as other:
         made, wanted = shape(one, ""), shape(other, "")
     for part in POSTGRESQL_SHAPE:
         assert made[part] == wanted[part], part
+    assert len(wanted["column order"]) == len(tables.openfarm.tables)
     ours.close()
     contract.close()
 
 
-def test_the_contracts_tables_are_found_complete(new_database: NewDatabase) -> None:
-    contract = Database(new_database())
-    with contract.begin() as connection:
-        connection.exec_driver_sql(SCHEMA.read_text())
+def test_the_contracts_tables_are_found_complete(database: PostgreSQL) -> None:
+    contract = Database(database.url)
     check_openfarm(contract)
     assert create_openfarm(contract) == []
     contract.close()

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 
 import pytest
@@ -14,16 +15,10 @@ from pms.errors import DatabaseUnavailableError, SettingsError
 from pms.store import events, outbox, tables
 from pms.store.database import Database, locked
 from pms.store.schema import create_openfarm, migrate
+from tests.support.postgres import Database as PostgreSQL
 from tests.support.postgres import PostgresServer
 
 NOW = datetime(2026, 5, 4, 12, 0, 0, 123456, tzinfo=UTC)
-
-
-@pytest.fixture
-def postgresql_url(postgres_server: PostgresServer) -> Iterator[str]:
-    database = postgres_server.create_database(empty=True)
-    yield database.url
-    postgres_server.drop_database(database)
 
 
 @pytest.fixture(params=["postgresql", "sqlite"])
@@ -32,7 +27,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
     if request.param == "sqlite":
         url = f"sqlite:///{tmp_path}/pms.sqlite3"
     else:
-        url = request.getfixturevalue("postgresql_url")
+        url = request.getfixturevalue("empty_database").url
     database = Database(url, statement_timeout_s=2.0)
     create_openfarm(database)
     migrate(database)
@@ -41,8 +36,8 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
 
 
 @pytest.fixture
-def postgresql(postgresql_url: str) -> Iterator[Database]:
-    database = Database(postgresql_url, connect_timeout_s=2.0, statement_timeout_s=1.0)
+def postgresql(empty_database: PostgreSQL) -> Iterator[Database]:
+    database = Database(empty_database.url, connect_timeout_s=2.0, statement_timeout_s=1.0)
     yield database
     database.close()
 
@@ -392,6 +387,22 @@ def test_sqlite_is_set_up_for_durable_commits_and_for_readers_beside_a_writer(
         found = [connection.scalar(text(f"PRAGMA {name}")) for name in names]
     assert found == ["wal", 2, 1]
     database.close()
+
+
+@pytest.mark.parametrize("attempt_at_the_race", range(40))
+def test_sqlite_new_file_may_be_opened_by_several_at_once(
+    tmp_path: Path, attempt_at_the_race: int
+) -> None:
+    together = Barrier(8)
+
+    def open_it(_: int) -> None:
+        database = Database(f"sqlite:///{tmp_path}/pms.sqlite3")
+        together.wait()
+        run(database, "CREATE TABLE IF NOT EXISTS a (id integer)")
+        database.close()
+
+    with ThreadPoolExecutor(together.parties) as pool:
+        list(pool.map(open_it, range(together.parties)))
 
 
 # Outbox

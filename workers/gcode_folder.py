@@ -1,0 +1,168 @@
+"""The folder of the G-code cache, which the processes of all printers share.
+
+Each job has its G-code, a small JSON file that vouches for it, and a lock file. A lock of the
+kernel (flock) belongs to a process and ends with it, however it ends.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+import msgspec
+
+_NAME = re.compile(r"job-([0-9]+)\.(?:gcode|json|part|lock)")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CachedGcode:
+    """A job's G-code on this host's disk."""
+
+    path: Path
+    #: In bytes.
+    size: int
+    #: Hexadecimal.
+    sha1: str
+    #: Byte offset just behind the last M0 line; None when there is none.
+    finish_marker: int | None
+
+
+class Voucher(msgspec.Struct, frozen=True, kw_only=True):
+    """What the JSON file says of a complete file of G-code."""
+
+    size: int
+    sha1: str
+    finish_marker: int | None
+    #: Where the G-code came from.
+    origin: str
+
+
+class Lock:
+    """A lock that is held until it is released."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    def __enter__(self) -> Lock:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        os.close(self._descriptor)
+
+
+class Entry:
+    """One job's files. Read them under a shared lock, change them under an exclusive one."""
+
+    def __init__(self, folder: Path, job_id: int) -> None:
+        self.job_id = job_id
+        self.gcode = folder / f"job-{job_id}.gcode"
+        #: What is being written, until it takes the place of one of the two.
+        self.part = folder / f"job-{job_id}.part"
+        self._voucher = folder / f"job-{job_id}.json"
+        self._lock = folder / f"job-{job_id}.lock"
+
+    def lock_shared(self) -> Lock | None:
+        """Keep the files from being changed; None while somebody changes them."""
+        return self._try_lock(fcntl.LOCK_SH)
+
+    def lock_exclusively(self) -> Lock | None:
+        """Become the only one who uses the files; None while somebody else does."""
+        return self._try_lock(fcntl.LOCK_EX)
+
+    def load(self, origin: str) -> CachedGcode | None:
+        """The G-code, when it is complete and came from `origin`."""
+        try:
+            voucher = msgspec.json.decode(self._voucher.read_bytes(), type=Voucher)
+            size = self.gcode.stat().st_size
+        except (FileNotFoundError, msgspec.MsgspecError):
+            return None
+        if (voucher.size, voucher.origin) != (size, origin):
+            return None
+        return CachedGcode(
+            path=self.gcode,
+            size=size,
+            sha1=voucher.sha1,
+            finish_marker=voucher.finish_marker,
+        )
+
+    def publish(self, voucher: Voucher) -> None:
+        """Put the written part in place, then the voucher: it stands for a complete file."""
+        self.part.replace(self.gcode)
+        self.part.write_bytes(msgspec.json.encode(voucher))
+        self.part.replace(self._voucher)
+        _sync_folder(self.gcode.parent)
+
+    def touch(self) -> None:
+        """Note that the G-code is being used now."""
+        os.utime(self._voucher)
+
+    def last_used(self) -> float:
+        """Seconds since the epoch; 0 for what a download that was killed has left behind."""
+        return _modified(self._voucher) if self.gcode.exists() else 0.0
+
+    def disk_usage(self) -> int:
+        """Bytes that the G-code takes, its part included."""
+        return _size(self.gcode) + _size(self.part)
+
+    def clear(self) -> None:
+        """Remove all but the lock; the voucher first, so that it never stands for nothing."""
+        for path in (self._voucher, self.gcode, self.part):
+            path.unlink(missing_ok=True)
+
+    def remove(self) -> None:
+        """Remove everything."""
+        self.clear()
+        self._lock.unlink(missing_ok=True)
+
+    def _try_lock(self, mode: int) -> Lock | None:
+        descriptor = os.open(self._lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        locked = False
+        try:
+            fcntl.flock(descriptor, mode | fcntl.LOCK_NB)
+            # Who held it before may have removed the entry, and with it this very file.
+            locked = os.fstat(descriptor).st_nlink > 0
+        except BlockingIOError:
+            pass
+        finally:
+            if not locked:
+                os.close(descriptor)
+        return Lock(descriptor) if locked else None
+
+
+def entries(folder: Path) -> list[Entry]:
+    """The jobs that have any file in the folder, the least recently used first."""
+    names = (_NAME.fullmatch(path.name) for path in folder.iterdir())
+    found = [Entry(folder, job_id) for job_id in {int(name[1]) for name in names if name}]
+    return sorted(found, key=Entry.last_used)
+
+
+def _modified(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the names of the files survive a power failure."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

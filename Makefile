@@ -21,8 +21,8 @@ OCTOPRINT_INSTALLED := $(OCTOPRINT_ENVIRONMENT)/.installed
 PIP_OPTIONS := --disable-pip-version-check --no-input --progress-bar off --quiet
 
 export PYTHON
-export PMS_DEMO_OCTOPRINT := $(CURDIR)/$(OCTOPRINT_ENVIRONMENT)/bin/octoprint
 
+demo: export PMS_DEMO_OCTOPRINT := $(CURDIR)/$(OCTOPRINT_ENVIRONMENT)/bin/octoprint
 demo: $(INSTALLED) $(OCTOPRINT_INSTALLED) ## Run a small farm of real OctoPrint servers with virtual printers
 	$(ENVIRONMENT)/bin/pms-coordinator demo --octoprint $(ARGS)
 

@@ -74,7 +74,7 @@ class Caller(threading.Thread):
     def _client(self) -> OctoPrint:
         if self._octoprint is None:
             self._octoprint = OctoPrint(
-                self._spec.address or "", self._spec.api_key, timeout_s=self._spec.http_timeout_s
+                self._spec.address or "", self._spec.api_key or "", timeout_s=self._spec.http_timeout_s
             )
         return self._octoprint
 

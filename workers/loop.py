@@ -73,7 +73,7 @@ class PrinterLoop:
             enabled=spec.enabled, poll_interval_s=spec.poll_interval_s, random=random.random
         )
         self._caller = Caller(spec, lambda outcome: self._mailbox.put(CallEnded(outcome)))
-        self._push = PushListener(spec.address or "", spec.api_key, self._mailbox.put)
+        self._push = PushListener(spec.address or "", spec.api_key or "", self._mailbox.put)
         self._transfer: Transfer | None = None
         self._next_beat_at = 0.0
         self._started_at = time.monotonic()

@@ -74,7 +74,7 @@ class Transfer(threading.Thread):
                 if failures > self._spec.transfer_retries or self._aborted.is_set():
                     return self._failed(_blame(error), error)
             # The sequence need not be unpredictable, only different for each process.
-            self._aborted.wait(backoff_s(failures, random.random()))  # noqa: S311
+            self._aborted.wait(backoff_s(failures, random.random()))
 
     def _transfer(self) -> TransferOutcome:
         cache = GcodeCache(self._spec.cache_folder, self._spec.cache_bytes)
@@ -82,7 +82,7 @@ class Transfer(threading.Thread):
         with (
             cache.fetch(self._request.job_id, source, abort=self._aborted.is_set) as gcode,
             OctoPrint(
-                self._spec.address or "", self._spec.api_key, timeout_s=self._spec.http_timeout_s
+                self._spec.address or "", self._spec.api_key or "", timeout_s=self._spec.http_timeout_s
             ) as octoprint,
         ):
             path = octoprint.upload(

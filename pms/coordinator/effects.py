@@ -153,20 +153,9 @@ class Ledger:
             case printing.PostponeJob(until):
                 jobs.postpone(connection, job_id, until)
             case printing.CheckJobComplete():
-                self._check_job_complete()
+                complete_if_done(connection, self._policy, job_id, self._at)
             case _:
                 assert_never(effect)
-
-    def _check_job_complete(self) -> None:
-        tally = jobs.tally(self._connection, self._copy.job_id)
-        if tally is None or not printing.job_is_complete(tally):
-            return
-        if not jobs.complete(self._connection, self._copy.job_id, self._at):
-            return
-        self.note("job_completed")
-        self._announce(Announcement.PRINT_CLEARED)
-        if self._policy.delete_files_when_completed:
-            self._announce(Announcement.JOB_COMPLETED)
 
     def _announce(self, what: Announcement) -> None:
         announcements.add(
@@ -177,3 +166,19 @@ class Ledger:
             at=self._at,
             legacy_print_finished=self._policy.legacy_print_finished,
         )
+
+
+def complete_if_done(connection: Connection, policy: Policy, job_id: int, at: datetime) -> None:
+    """Close the job and tell its customer, once every copy is off its printer."""
+    tally = jobs.tally(connection, job_id)
+    printer_id = attempts.last_cleared_printer(connection, job_id)
+    if tally is None or printer_id is None or not printing.job_is_complete(tally):
+        return
+    if not jobs.complete(connection, job_id, at):
+        return
+    events.record(connection, at, "job_completed", job_id=job_id)
+    what = [Announcement.PRINT_CLEARED]
+    if policy.delete_files_when_completed:
+        what.append(Announcement.JOB_COMPLETED)
+    for announcement in what:
+        announcements.add(connection, announcement, job_id=job_id, printer_id=printer_id, at=at)

@@ -1,0 +1,37 @@
+"""A round of scheduling: reads the queue and the printers, claims, and says why others wait."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from pms.coordinator.farm import Farm, attempts_by_printer, view
+from pms.domain.scheduling import MaterialMatch, schedule
+from pms.store import attempts, jobs, printers
+from pms.store.attempts import Attempt
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """New attempts, and for every other startable print why it waits."""
+
+    claimed: list[Attempt]
+    reasons: dict[int, str]
+
+
+def assign(
+    connection: Connection, farm: Farm, material_match: MaterialMatch, now: datetime
+) -> Round:
+    """Give waiting copies to free printers, in the caller's transaction."""
+    waiting = jobs.queue(connection, now).startable
+    if not waiting:
+        return Round([], {})
+    busy = attempts_by_printer(attempts.live(connection))
+    views = [
+        view(row, farm[row.id], row.id in busy, now) for row in printers.all_printers(connection)
+    ]
+    plan = schedule(waiting, views, material_match)
+    claimed = [attempts.claim(connection, chosen, now) for chosen in plan.assignments]
+    return Round(claimed, plan.reasons)

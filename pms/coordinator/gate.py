@@ -1,0 +1,70 @@
+"""The way to the database: transactions while it is there, patience while it is away."""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Callable
+from typing import TypeVar
+
+from sqlalchemy import Connection
+
+from pms.domain.backoff import backoff_s
+from pms.errors import DatabaseUnavailableError
+from pms.store.database import Database
+
+logger = logging.getLogger(__name__)
+
+LONGEST_WAIT_S = 15.0
+
+T = TypeVar("T")
+
+
+class Gate:
+    """Runs transactions and remembers for how long it makes no sense to try another."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._failures = 0
+        self._closed_until = 0.0
+        self.state = "connected"
+
+    def is_open(self, now: float) -> bool:
+        """Whether a transaction is worth a try; `now` in monotonic seconds."""
+        return now >= self._closed_until
+
+    @property
+    def opens_at(self) -> float:
+        """When the next try is due, monotonic seconds."""
+        return self._closed_until
+
+    def transact(self, work: Callable[[Connection], T], now: float) -> T | None:
+        """Run `work` in a transaction; None: the database is away and nothing was done.
+
+        `work` may be run again later for the same purpose, so it must not have effects
+        outside of the database.
+        """
+        if not self.is_open(now):
+            return None
+        try:
+            with self._database.begin() as connection:
+                result = work(connection)
+        except DatabaseUnavailableError as error:
+            self._close(error, now)
+            return None
+        self._reopen()
+        return result
+
+    def _close(self, error: DatabaseUnavailableError, now: float) -> None:
+        self._failures += 1
+        wait = backoff_s(self._failures, random.random(), cap=LONGEST_WAIT_S)
+        self._closed_until = now + max(0.5, wait)
+        if self._failures == 1:
+            logger.error("database_away", extra={"fields": {"error": str(error)}})
+        self.state = str(error)
+
+    def _reopen(self) -> None:
+        if self._failures:
+            logger.info("database_back", extra={"fields": {"tries": self._failures}})
+        self._failures = 0
+        self.state = "connected"

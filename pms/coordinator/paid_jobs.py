@@ -1,0 +1,148 @@
+"""`JobPaid` messages and the sweep: from a payment to pending prints."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from typing import Protocol
+
+from sqlalchemy import Connection
+
+from pms.broker.intake import Delivery
+from pms.broker.messages import BadMessageError, decode_job_paid
+from pms.coordinator.effects import Policy
+from pms.coordinator.gate import Gate
+from pms.mailbox import Mailbox
+from pms.store import events, jobs
+from pms.store.jobs import Intake, TakenIn
+
+logger = logging.getLogger(__name__)
+
+#: Messages that are taken in by one transaction.
+BATCH = 200
+
+
+class Acknowledger(Protocol):
+    """The part of the broker's intake that answers deliveries."""
+
+    def acknowledge(self, deliveries: Iterable[Delivery]) -> None:
+        """Let the broker forget these."""
+
+    def dead_letter(self, delivery: Delivery, reason: str) -> None:
+        """Put one aside, with the reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Payment:
+    delivery: Delivery
+    job_id: int
+
+
+class PaidJobs:
+    """Takes payments in; what could not be committed stays here until it can be."""
+
+    def __init__(
+        self, gate: Gate, policy: Policy, mailbox: Mailbox[Delivery], answers: Acknowledger | None
+    ) -> None:
+        self._gate = gate
+        self._policy = policy
+        self._mailbox = mailbox
+        self._answers = answers
+        self._waiting: list[_Payment] = []
+        self._complained: set[int] = set()
+
+    @property
+    def waits(self) -> bool:
+        """Messages are at hand that the database has not taken yet."""
+        return bool(self._waiting)
+
+    def process(self, now: float, at: datetime) -> bool:
+        """Take in what has come; True: there may be new prints."""
+        for delivery in self._mailbox.drain():
+            self._sort(delivery)
+        created = False
+        while self._waiting:
+            batch = self._waiting[:BATCH]
+            outcome = self._gate.transact(partial(self._take_in, batch, at), now)
+            if outcome is None:
+                break
+            del self._waiting[:BATCH]
+            self._answer(batch, outcome)
+            created = created or any(taken.created for taken in outcome)
+        return created
+
+    def _sort(self, delivery: Delivery) -> None:
+        try:
+            self._waiting.append(_Payment(delivery, decode_job_paid(delivery.body)))
+        except BadMessageError as error:
+            self._put_aside(delivery, str(error))
+
+    def _put_aside(self, delivery: Delivery, reason: str) -> None:
+        logger.warning("job_paid_dead_lettered", extra={"fields": {"reason": reason}})
+        if self._answers is not None:
+            self._answers.dead_letter(delivery, reason)
+
+    def _take_in(self, connection: Connection, batch: list[_Payment], at: datetime) -> list[Intake]:
+        # In the order of the jobs' ids, so that two coordinators cannot lock each other out.
+        by_job = {
+            job_id: take_in(connection, self._policy, job_id, at)
+            for job_id in sorted({payment.job_id for payment in batch})
+        }
+        return [by_job[payment.job_id] for payment in batch]
+
+    def _answer(self, batch: list[_Payment], outcome: list[Intake]) -> None:
+        for taken in outcome:
+            log(taken)
+        refused = (TakenIn.UNKNOWN, TakenIn.BAD_COPIES)
+        good = [
+            payment.delivery
+            for payment, taken in zip(batch, outcome, strict=True)
+            if taken.outcome not in refused
+        ]
+        for payment, taken in zip(batch, outcome, strict=True):
+            if taken.outcome in refused:
+                self._put_aside(payment.delivery, taken.detail)
+        if self._answers is not None:
+            self._answers.acknowledge(good)
+
+    def sweep(self, connection: Connection, at: datetime) -> list[Intake]:
+        """Find paid jobs whose message was lost and treat them as if it had come."""
+        found = [
+            take_in(connection, self._policy, job_id, at)
+            for job_id in jobs.paid_but_not_taken_in(connection)
+            if job_id not in self._complained
+        ]
+        self._complained |= {t.job_id for t in found if t.outcome is TakenIn.BAD_COPIES}
+        return found
+
+
+def take_in(connection: Connection, policy: Policy, job_id: int, at: datetime) -> Intake:
+    """Create a paid job's prints and note it in the diary."""
+    taken = jobs.take_in(
+        connection, job_id, at, max_copies=policy.max_copies, reprints=policy.reprints
+    )
+    if taken.created:
+        detail = f"{taken.created} prints created"
+        events.record(connection, at, "job_taken_in", job_id=job_id, detail=detail)
+    elif taken.outcome is TakenIn.BAD_COPIES:
+        events.record(connection, at, "attention", job_id=job_id, detail=taken.detail)
+    return taken
+
+
+def log(taken: Intake) -> None:
+    """One line for what became of a payment."""
+    extra = {"job_id": taken.job_id, "fields": {"created": taken.created}}
+    match taken.outcome:
+        case TakenIn.CREATED:
+            logger.info("job_taken_in", extra=extra)
+        case TakenIn.ALREADY:
+            logger.info("job_paid_again", extra=extra)
+        case TakenIn.CLOSED:
+            detail = {"reason": taken.detail}
+            logger.warning("job_not_printed", extra={"job_id": taken.job_id, "fields": detail})
+        case TakenIn.UNKNOWN | TakenIn.BAD_COPIES:
+            detail = {"reason": taken.detail}
+            logger.warning("job_refused", extra={"job_id": taken.job_id, "fields": detail})

@@ -1,0 +1,314 @@
+"""The coordinator's main loop, and what has to be there before it turns."""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import zmq
+
+from pms import __version__, logs
+from pms.broker.intake import Delivery, Intake
+from pms.broker.relay import LogRelay, Relay, RelayResult
+from pms.bus import control
+from pms.bus.control import ControlSocket
+from pms.bus.endpoints import Endpoints
+from pms.bus.router import Router
+from pms.bus.telemetry import Publisher
+from pms.config import Settings
+from pms.coordinator import requests, table
+from pms.coordinator.assignments import assign
+from pms.coordinator.effects import Policy
+from pms.coordinator.farm import Farm
+from pms.coordinator.gate import Gate
+from pms.coordinator.handlers import start_print
+from pms.coordinator.notifications import Notifications
+from pms.coordinator.paid_jobs import PaidJobs, log as log_taken_in
+from pms.coordinator.processes import PrinterProcesses
+from pms.coordinator.reports import Reports
+from pms.coordinator.startup import prepare_database
+from pms.coordinator.status import Health, describe
+from pms.errors import PMSError, RefusedError
+from pms.mailbox import Mailbox
+from pms.store.database import Database
+
+logger = logging.getLogger(__name__)
+
+BEAT_INTERVAL_S = 1.0
+INTAKE_STOP_S = 1.5
+WORKERS_STOP_S = 4.0
+RELAY_STOP_S = 2.0
+
+
+def run(settings: Settings) -> int:
+    """Run the coordinator until SIGTERM or SIGINT; returns the exit code."""
+    logs.configure(settings.log_level, settings.log_format, process="coordinator")
+    for secret in settings.secrets:
+        logs.register_secret(secret)
+    for note in settings.notes:
+        logger.warning("setting_note", extra={"fields": {"note": note}})
+    endpoints = Endpoints(settings.runtime_dir)
+    endpoints.prepare()
+    with _only_one(settings.runtime_dir):
+        coordinator = Coordinator(settings, endpoints)
+        coordinator.run()
+    return 0
+
+
+@contextmanager
+def _only_one(runtime_dir: Path) -> Iterator[None]:
+    """Hold the runtime directory against a second coordinator."""
+    path = runtime_dir / "coordinator.lock"
+    with path.open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise RefusedError(
+                f"another coordinator runs on PMS_RUNTIME_DIR={runtime_dir}:"
+                " stop it first, or choose another directory"
+            ) from error
+        yield
+
+
+class Coordinator:
+    """Owns the bus, the database and the printers' processes; everything in one loop."""
+
+    def __init__(self, settings: Settings, endpoints: Endpoints) -> None:
+        self._settings = settings
+        self._stopping = False
+        self._started_at = datetime.now(UTC)
+        self._context: zmq.Context[Any] = zmq.Context()
+        self._router = Router(self._context, endpoints.workers)
+        self._control = ControlSocket(self._context, endpoints.control)
+        self._publisher = Publisher(self._context, endpoints.telemetry)
+        self._database = Database(settings.database_url)
+        self._gate = Gate(self._database)
+        self._farm = Farm()
+        self._policy = Policy(
+            reprints=settings.reprints,
+            printer_failures=settings.printer_failures,
+            max_copies=settings.max_copies,
+            delete_files_when_completed=settings.delete_files_when_completed,
+            legacy_print_finished=settings.legacy_print_finished,
+        )
+        self._deliveries: Mailbox[Delivery] = Mailbox()
+        self._results: Mailbox[RelayResult] = Mailbox()
+        broker = settings.broker
+        self._intake = Intake(broker, self._deliveries) if broker else None
+        self._relay = Relay(broker, self._results) if broker else LogRelay(self._results)
+        self._paid_jobs = PaidJobs(self._gate, self._policy, self._deliveries, self._intake)
+        self._notifications = Notifications(self._gate, self._relay, self._results)
+        self._processes = PrinterProcesses(settings, endpoints, self._router, self._farm)
+        self._reports = Reports(
+            self._router,
+            self._gate,
+            self._farm,
+            self._policy,
+            self._publisher,
+            on_broken=self._processes.restart,
+        )
+        self._reasons: dict[int, str] = {}
+        self._assign_due = True
+        self._look_at = 0.0
+
+    # -- life ---------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Work until asked to stop, then leave everything as it can be taken up again."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._stop_soon)
+        logger.info("coordinator_starting", extra={"fields": {"version": __version__}})
+        try:
+            prepare_database(self._database, self._settings, lambda: self._stopping)
+            if not self._stopping:
+                self._work()
+        finally:
+            self._close()
+
+    def _stop_soon(self, _number: int, _frame: FrameType | None) -> None:
+        self._stopping = True
+
+    def _work(self) -> None:
+        if self._intake is not None:
+            self._intake.start()
+        self._relay.start()
+        logger.info("coordinator_started", extra={"fields": {"pid": os.getpid()}})
+        while not self._stopping:
+            self._wait()
+            self._round(time.monotonic(), datetime.now(UTC))
+        self._wind_down()
+
+    def _round(self, now: float, at: datetime) -> None:
+        if self._reports.process(now, at):
+            self._assign_due = True
+            self._notifications.pending = True
+        if self._paid_jobs.process(now, at):
+            self._assign_due = True
+        self._answer(now, at)
+        self._processes.supervise(now)
+        if now >= self._look_at and self._gate.is_open(now):
+            self._look(now, at)
+        if self._assign_due and self._gate.is_open(now):
+            self._assign(now, at)
+        self._notifications.process(now, at)
+        self._router.beat(now)
+        self._router.flush(now)
+
+    def _wait(self) -> None:
+        now = time.monotonic()
+        deadline = min(
+            now + BEAT_INTERVAL_S,
+            max(self._look_at, self._gate.opens_at),
+            self._notifications.next_due(),
+            self._processes.next_deadline(),
+            self._router.next_due(now) or float("inf"),
+        )
+        poller = zmq.Poller()
+        for source in (self._router.socket, self._control.socket):
+            poller.register(source, zmq.POLLIN)
+        for mailbox in (self._deliveries, self._results):
+            poller.register(mailbox.fileno(), zmq.POLLIN)
+        for sentinel in self._processes.sentinels():
+            poller.register(sentinel, zmq.POLLIN)
+        poller.poll(max(0.0, deadline - now) * 1000)
+
+    # -- parts of a round -----------------------------------------------------------
+
+    def _look(self, now: float, at: datetime) -> None:
+        """See what has changed in the tables."""
+        findings = self._gate.transact(
+            lambda connection: table.look(
+                connection,
+                policy=self._policy,
+                paid_jobs=self._paid_jobs,
+                progress=self._farm.progress(),
+                serving=self._processes.serving,
+                at=at,
+            ),
+            now,
+        )
+        if findings is None:
+            return
+        self._look_at = now + self._settings.poll_interval_s
+        for taken in findings.taken_in:
+            log_taken_in(taken)
+        self._processes.apply(findings.rows, now)
+        self._reports.autostart = frozenset(row.id for row in findings.rows if row.autostart)
+        for printer_id, command in findings.commands:
+            self._reports.order(printer_id, command, now)
+        self._assign_due = True
+        self._notifications.pending = True
+
+    def _assign(self, now: float, at: datetime) -> None:
+        """Give waiting copies to free printers."""
+        done = self._gate.transact(
+            lambda connection: assign(
+                connection, self._farm, self._settings.material_match, at
+            ),
+            now,
+        )
+        if done is None:
+            return
+        self._assign_due = False
+        self._reasons = done.reasons
+        for attempt in done.claimed:
+            logger.info(
+                "print_claimed",
+                extra={
+                    "printer_id": attempt.printer_id,
+                    "job_id": attempt.job_id,
+                    "print_id": attempt.print_id,
+                    "attempt_id": attempt.id,
+                },
+            )
+            self._reports.order(attempt.printer_id, start_print(attempt), now)
+
+    # -- questions --------------------------------------------------------------------
+
+    def _answer(self, now: float, at: datetime) -> None:
+        """Answer the question that has come over the control socket, if there is one."""
+        question = self._control.receive()
+        if question is None:
+            return
+        try:
+            self._control.answer(self._answer_to(question, now, at))
+        except PMSError as error:
+            self._control.refuse(str(error))
+        except Exception:
+            logger.exception("question_failed")
+            self._control.refuse("the coordinator failed to answer; see its log")
+
+    def _answer_to(self, question: control.Ask, now: float, at: datetime) -> Any:
+        if isinstance(question, control.Wake):
+            self._look_at = 0.0
+            return {}
+        if isinstance(question, control.GetStatus):
+            return self._status(at)
+        with self._database.begin() as connection:
+            match question:
+                case control.Clear(printer=printer, print_id=print_id):
+                    reply = requests.clear(connection, self._farm, printer, print_id, at)
+                case control.Pause(print_id=print_id):
+                    reply = requests.pause(connection, print_id)
+                case control.Resume(print_id=print_id):
+                    reply = requests.resume(connection, print_id)
+                case control.Cancel(print_id=print_id):
+                    reply = requests.cancel(connection, self._policy, print_id, at)
+        for printer_id, command in reply.commands:
+            self._reports.order(printer_id, command, now)
+        self._assign_due = True
+        self._notifications.pending = True
+        return reply.data
+
+    def _status(self, at: datetime) -> dict[str, Any]:
+        health = Health(
+            pid=os.getpid(),
+            started_at=self._started_at,
+            database=self._gate.state,
+            broker=self._intake.state if self._intake else self._relay.state,
+            version=__version__,
+        )
+        with self._database.read() as connection:
+            return describe(
+                connection,
+                health=health,
+                farm=self._farm,
+                processes=self._processes,
+                reasons=self._reasons,
+                now=at,
+            )
+
+    # -- the end ------------------------------------------------------------------------
+
+    def _wind_down(self) -> None:
+        """Stop intake, let the processes go, and publish what can still be published."""
+        logger.info("coordinator_stopping")
+        if self._intake is not None:
+            self._intake.stop(INTAKE_STOP_S)
+        self._processes.stop_all(time.monotonic() + WORKERS_STOP_S, self._hear_last_words)
+        self._hear_last_words()
+        self._notifications.process(time.monotonic(), datetime.now(UTC))
+        self._relay.stop(RELAY_STOP_S)
+        self._notifications.process(time.monotonic(), datetime.now(UTC))
+
+    def _hear_last_words(self) -> None:
+        self._reports.process(time.monotonic(), datetime.now(UTC))
+        self._router.flush(time.monotonic())
+
+    def _close(self) -> None:
+        self._processes.kill_all()
+        self._router.close()
+        self._control.close()
+        self._publisher.close()
+        self._context.term()
+        self._database.close()
+        logger.info("coordinator_stopped")

@@ -1,0 +1,54 @@
+"""Brings the database to where the coordinator can work with it."""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections.abc import Callable
+
+from pms.config import Settings
+from pms.domain.backoff import backoff_s
+from pms.errors import DatabaseUnavailableError
+from pms.store import schema
+from pms.store.database import Database
+
+logger = logging.getLogger(__name__)
+
+LONGEST_WAIT_S = 15.0
+#: How often a wait looks whether it should end.
+PATIENCE_S = 0.2
+
+
+def prepare_database(
+    database: Database, settings: Settings, stopping: Callable[[], bool]
+) -> None:
+    """Check OpenFarm's tables and migrate PMS's own; waits for a database that is away.
+
+    Raises SchemaError when OpenFarm's tables are missing. Returns early when `stopping`.
+    """
+    failures = 0
+    while not stopping():
+        try:
+            _prepare(database, settings)
+        except DatabaseUnavailableError as error:
+            failures += 1
+            if failures == 1:
+                logger.error("database_away", extra={"fields": {"error": str(error)}})
+            _pause(backoff_s(failures, random.random(), cap=LONGEST_WAIT_S), stopping)
+        else:
+            return
+
+
+def _prepare(database: Database, settings: Settings) -> None:
+    if settings.embedded_database:
+        schema.create_openfarm(database)
+    else:
+        schema.check_openfarm(database)
+    schema.migrate(database)
+
+
+def _pause(seconds: float, stopping: Callable[[], bool]) -> None:
+    until = time.monotonic() + seconds
+    while not stopping() and (left := until - time.monotonic()) > 0:
+        time.sleep(min(PATIENCE_S, left))

@@ -1,0 +1,84 @@
+"""The regular look at the database: what other services and operators have changed there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from pms.bus import messages as bus
+from pms.bus.messages import Command
+from pms.coordinator import handlers
+from pms.coordinator.effects import Ledger, Policy
+from pms.coordinator.paid_jobs import PaidJobs
+from pms.domain import printing
+from pms.domain.states import CLOSED_JOB_STATUSES, UNSTARTED_STATES, AttemptState
+from pms.store import attempts, printers
+from pms.store.attempts import Attempt
+from pms.store.jobs import Intake
+from pms.store.printers import PrinterRow
+
+
+@dataclass(slots=True)
+class Findings:
+    """What the look showed, and the commands that follow from it."""
+
+    rows: list[PrinterRow]
+    taken_in: list[Intake]
+    commands: list[tuple[int, Command]] = field(default_factory=list)
+
+
+def look(
+    connection: Connection,
+    *,
+    policy: Policy,
+    paid_jobs: PaidJobs,
+    progress: dict[int, float],
+    serving: frozenset[int],
+    at: datetime,
+) -> Findings:
+    """Read the printers, sweep for paid jobs, and see to attempts whose ground has changed.
+
+    `serving` are the printers that still have a process.
+    """
+    printers.meet_new_ones(connection, at)
+    attempts.set_progress(connection, progress)
+    findings = Findings(printers.all_printers(connection), paid_jobs.sweep(connection, at))
+    by_id = {row.id: row for row in findings.rows}
+    for attempt in attempts.live(connection):
+        row = by_id.get(attempt.printer_id)
+        if row is not None:
+            findings.commands += _commands(connection, row, attempt, at)
+        elif attempt.printer_id not in serving:
+            _settle_removed(connection, policy, attempt, at)
+    return findings
+
+
+def _commands(
+    connection: Connection, row: PrinterRow, attempt: Attempt, at: datetime
+) -> list[tuple[int, Command]]:
+    if attempt.state is AttemptState.FINISHED and row.autostart and not attempt.clear_requested:
+        return [(row.id, c) for c in handlers.clear_bed(connection, attempt.id, at)]
+    if attempt.state not in UNSTARTED_STATES:
+        return []
+    copy = attempts.load_copy(connection, attempt.id)
+    unwanted = copy is None or copy.job_status in CLOSED_JOB_STATUSES or not copy.paid
+    if unwanted or not row.enabled:
+        return [(row.id, bus.CancelPrint(attempt_id=attempt.id))]
+    return []
+
+
+def _settle_removed(connection: Connection, policy: Policy, attempt: Attempt, at: datetime) -> None:
+    """The printer is out of the table and its process is gone: nobody will report any more."""
+    copy = attempts.load_copy(connection, attempt.id)
+    if copy is None:
+        return
+    ledger = Ledger(connection, policy, copy, at)
+    reason = "the printer was removed"
+    if copy.state in UNSTARTED_STATES:
+        ledger.write(printing.returned(copy, reason))
+    elif copy.state is AttemptState.FINISHED:
+        ledger.write(printing.cleared(copy))
+    else:
+        ledger.write(printing.failed(copy, reason, at, printer_failures=policy.printer_failures))

@@ -47,8 +47,7 @@ def _never() -> bool:
 class GcodeCache:
     """A bounded store of G-code in a folder that any number of processes and threads share.
 
-    `limit_bytes` holds for what lies there while no download is under way; files in use are
-    never removed, so that it can be exceeded by them.
+    `limit_bytes` is kept to at every fetch, as far as the files are not in use.
     """
 
     def __init__(self, folder: Path, limit_bytes: int) -> None:
@@ -75,6 +74,9 @@ class GcodeCache:
         with self._explained(job_id):
             lock, gcode = self._obtain(entry, source, on_progress, abort)
         with lock:
+            # After a hit too: what exceeds the limit may have been in use until now.
+            with self._explained(job_id):
+                self._make_room(0)
             yield gcode
 
     def discard(self, job_id: int) -> bool:
@@ -127,7 +129,6 @@ class GcodeCache:
                 # For the next try: the limit is larger than what the disk can hold.
                 self._make_room(self._limit_bytes)
             raise
-        self._make_room(0)
         logger.info(
             "gcode_cached", extra={"job_id": entry.job_id, "fields": {"size": voucher.size}}
         )

@@ -247,13 +247,15 @@ def test_room_is_made_before_an_announced_size_arrives(folder: Path) -> None:
     assert cached_jobs(folder) == {2}
 
 
-def test_a_cached_copy_leaves_others_alone(folder: Path) -> None:
-    fetch(GcodeCache(folder, NO_LIMIT), 1)
-    fetch(GcodeCache(folder, NO_LIMIT), 2)
+def test_what_was_in_use_when_room_was_made_goes_at_the_next_fetch(folder: Path) -> None:
+    cache = GcodeCache(folder, len(CONTENT))
+    with cache.fetch(1, MemorySource(CONTENT)):
+        fetch(cache, 2)
+        assert cached_jobs(folder) == {1, 2}
 
-    fetch(GcodeCache(folder, 1), 2, DOWN)
+    fetch(cache, 2, DOWN)
 
-    assert cached_jobs(folder) == {1, 2}
+    assert cached_jobs(folder) == {2}
 
 
 def test_leftovers_of_killed_downloads_are_removed(folder: Path) -> None:

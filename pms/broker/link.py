@@ -34,6 +34,9 @@ HEALTHY_AFTER_S = 30.0
 #: The longest time between two looks at whether the link is to stop.
 TURN_S = 1.0
 
+#: What is left of the time for stopping once the client has to be done.
+CLOSING_S = 0.2
+
 Command = Callable[[], None]
 
 
@@ -90,7 +93,7 @@ class Link:
     def __init__(
         self, settings: BrokerSettings, purpose: str, client: Client, *, warns: bool
     ) -> None:
-        self.state = "not connected yet"
+        self.state = "connecting"
         self.stopping = threading.Event()
         self.stop_at = float("inf")
         self._settings = settings
@@ -113,7 +116,7 @@ class Link:
 
     def stop(self, timeout_s: float) -> bool:
         """End the thread; False: it hangs in a broker that does not answer, and was left behind."""
-        self.stop_at = time.monotonic() + timeout_s
+        self.stop_at = time.monotonic() + timeout_s - CLOSING_S
         self.stopping.set()
         if session := self._session:
             session.wake()

@@ -52,7 +52,7 @@ def test_a_large_file_costs_no_memory(
     report["G-code cache, download"] = f"{LARGE.size / measured.download_s / 1e6:.0f} MB/s"
     assert measured.sha1_read == LARGE.sha1
     assert measured.finish_marker == LARGE.finished_byte_pos
-    assert measured.growth_bytes <= 4 * MIB
+    assert measured.growth_bytes <= 5 * MIB
 
 
 def measure(base_url: str, folder: Path, results: Connection) -> None:

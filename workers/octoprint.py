@@ -25,6 +25,7 @@ from workers.octoprint_answers import (
     observation,
 )
 from workers.octoprint_errors import (
+    UNREADABLE,
     BadAddress,
     Conflict,
     NotFound,
@@ -228,7 +229,7 @@ class OctoPrint:
     def _read(self, body: bytes, kind: type[_T]) -> _T:
         try:
             return msgspec.json.decode(body, type=kind)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        except UNREADABLE as error:
             what = "a web page" if body.lstrip().startswith(b"<") else "unknown JSON"
             raise not_octoprint(self.address, what) from error
 

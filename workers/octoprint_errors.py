@@ -15,6 +15,8 @@ import urllib3
 
 from pms.errors import PMSError
 
+#: What decoding foreign JSON can raise.
+UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 #: Foreign text in an error message is cut to this many characters.
 QUOTE_LIMIT = 200
 
@@ -218,5 +220,5 @@ def _words_of(body: bytes, key: str) -> str:
     """OctoPrint's own explanation, where the answer holds one."""
     try:
         return one_line(msgspec.json.decode(body, type=_ErrorAnswer).error, key)
-    except msgspec.MsgspecError:
+    except UNREADABLE:
         return ""

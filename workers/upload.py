@@ -17,8 +17,9 @@ from workers.octoprint_errors import UploadAborted
 
 #: How long an abort can go unnoticed while the other side takes no bytes.
 ABORT_POLL_S = 0.25
+PROGRESS_INTERVAL_S = 0.25
 
-#: Called with the bytes sent so far and the file's size.
+#: Called with the bytes sent so far and the file's size, now and then and at the end.
 OnProgress = Callable[[int, int], None]
 #: Asked often; True ends the upload.
 Abort = Callable[[], bool]
@@ -51,6 +52,7 @@ class UploadBody:
         )
         self._length: int = self._encoder.len
         self._read = 0
+        self._reported_at = float("-inf")
 
     def __len__(self) -> int:
         return self._length
@@ -65,9 +67,15 @@ class UploadBody:
         self._check_abort()
         block: bytes = self._encoder.read(size)
         self._read += len(block)
+        self._report(time.monotonic())
+        return block
+
+    def _report(self, now: float) -> None:
+        if self._read < self._length and now - self._reported_at < PROGRESS_INTERVAL_S:
+            return
+        self._reported_at = now
         # The form fields around the file are not worth telling apart.
         self._on_progress(min(self._read, self._size), self._size)
-        return block
 
     def send(self, connected: socket.socket, block: bytes) -> None:
         """Send a block, however slowly the other side takes it.

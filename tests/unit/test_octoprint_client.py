@@ -5,18 +5,26 @@ OctoPrint itself is in tests/integration/test_octoprint_client.py.
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import socket
 import ssl
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 import pytest
 
 from pms.domain.observation import Activity, FileFacts
+from tests.support.odd_server import (
+    Behaviour,
+    OddServer,
+    answer,
+    hangs,
+    resets,
+    says,
+    trickles,
+)
 from workers.connections import tls_context
 from workers.octoprint import (
     BadAddress,
@@ -45,104 +53,6 @@ from workers.octoprint_answers import (
 
 KEY = "VERYSECRETKEY123"
 TIMEOUT_S = 0.4
-
-Behaviour = Callable[[socket.socket, threading.Event], None]
-
-
-class OddServer:
-    """Reads the head of each request, keeps it, and then behaves."""
-
-    def __init__(self, behave: Behaviour, tls: ssl.SSLContext | None = None) -> None:
-        self.heads: list[str] = []
-        self._behave = behave
-        self._tls = tls
-        self._over = threading.Event()
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        # Small, so that an upload that nobody reads is felt at once.
-        self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16 * 1024)
-        self._thread = threading.Thread(target=self._serve, daemon=True)
-        scheme = "https" if tls else "http"
-        self.address = f"{scheme}://127.0.0.1:{self._listener.getsockname()[1]}"
-
-    def __enter__(self) -> OddServer:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        self._over.set()
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._thread.join(10)
-        self._listener.close()
-        assert not self._thread.is_alive()
-
-    def _serve(self) -> None:
-        while not self._over.is_set():
-            try:
-                connection, _ = self._listener.accept()
-            except OSError:
-                return
-            with contextlib.suppress(OSError), self._secured(connection) as secured:
-                self.heads.append(read_head(secured))
-                self._behave(secured, self._over)
-
-    def _secured(self, connection: socket.socket) -> socket.socket:
-        return self._tls.wrap_socket(connection, server_side=True) if self._tls else connection
-
-
-def read_head(connection: socket.socket) -> str:
-    """Byte by byte, to leave a body unread; a TLS greeting has no end that could be waited for."""
-    head = b""
-    while not head.endswith(b"\r\n\r\n") and head != b"\x16":
-        byte = connection.recv(1)
-        if not byte:
-            raise ConnectionResetError
-        head += byte
-    return head.decode()
-
-
-def close_politely(connection: socket.socket) -> None:
-    """Closing with a request's body unread would reset the connection."""
-    connection.shutdown(socket.SHUT_WR)
-    while connection.recv(64 * 1024):
-        pass
-
-
-def says(*pieces: bytes) -> Behaviour:
-    def behave(connection: socket.socket, over: threading.Event) -> None:
-        for piece in pieces:
-            connection.sendall(piece)
-        close_politely(connection)
-
-    return behave
-
-
-def hangs(connection: socket.socket, over: threading.Event) -> None:
-    over.wait(30)
-
-
-def trickles(start: bytes, piece: bytes) -> Behaviour:
-    """Each byte comes well before a timeout that starts anew with every byte."""
-
-    def behave(connection: socket.socket, over: threading.Event) -> None:
-        connection.sendall(start)
-        while not over.wait(TIMEOUT_S / 8):
-            connection.sendall(piece)
-
-    return behave
-
-
-def resets(start: bytes) -> Behaviour:
-    def behave(connection: socket.socket, over: threading.Event) -> None:
-        connection.sendall(start)
-        linger_0 = b"\x01\x00\x00\x00\x00\x00\x00\x00"
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger_0)
-
-    return behave
-
-
-def answer(status: str, body: bytes = b"", *headers: str) -> bytes:
-    head = [f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", "Connection: close", *headers]
-    return "\r\n".join(head).encode() + b"\r\n\r\n" + body
 
 
 def refuses(status: str, words: str) -> Behaviour:
@@ -252,6 +162,7 @@ ODD_SERVERS: dict[str, tuple[Behaviour, type[OctoPrintError], str, bool]] = {
     ),
     "long words": (refuses("418 Teapot", "words " * 999), Rejected, "words words", True),
     "echoed key": (refuses("415 No", f"bad {KEY}!"), Rejected, "bad ***!", True),
+    "deep words": (says(answer("415 No", b'{"x":' + b"[" * 100_000)), Rejected, "415", True),
     "words of another kind": (says(answer("415 No", b'{"error": 1}')), Rejected, "415", True),
 }
 
@@ -509,11 +420,14 @@ def gcode(tmp_path: Path) -> Path:
     return file
 
 
-def reads_slowly(connection: socket.socket, over: threading.Event) -> None:
+SLOW_UPLOAD_STALL_S = 1.0
+
+
+def reads_slowly(connection: socket.socket, head: str, over: threading.Event) -> None:
     """Takes longer in all than the timeout, but never pauses that long."""
     ending = b""
     while not ending.endswith(b"--\r\n"):
-        over.wait(TIMEOUT_S / 200)
+        over.wait(SLOW_UPLOAD_STALL_S / 100)
         ending = (ending + connection.recv(64 * 1024))[-4:]
     stored = b'{"files": {"local": {"path": "pms/a.gcode"}}, "done": true}'
     connection.sendall(answer("201 Created", stored))
@@ -523,7 +437,11 @@ def test_a_slow_upload_goes_on_as_long_as_it_moves(gcode: Path) -> None:
     seen: list[tuple[int, int]] = []
     with OddServer(reads_slowly) as server, OctoPrint(server.address, KEY) as client:
         path = client.upload(
-            gcode, "pms/a.gcode", lambda *sent: seen.append(sent), TIMEOUT_S, lambda: False
+            gcode,
+            "pms/a.gcode",
+            lambda *sent: seen.append(sent),
+            SLOW_UPLOAD_STALL_S,
+            lambda: False,
         )
     size = gcode.stat().st_size
     assert path == "pms/a.gcode"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import random
 import threading
@@ -116,7 +117,7 @@ class PrinterLoop:
         poller = zmq.Poller()
         poller.register(self._dealer.socket, zmq.POLLIN)
         poller.register(self._mailbox.fileno(), zmq.POLLIN)
-        poller.poll(max(0.0, min(deadlines) - now) * 1000)
+        poller.poll(math.ceil(max(0.0, min(deadlines) - now) * 1000))
 
     def _hear_coordinator(self, now: Moment) -> None:
         for item in self._dealer.receive(now.monotonic):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 
@@ -35,3 +35,7 @@ class WorkerSpec:
     def identity(self) -> str:
         """Name of the process on the bus, unique for each start."""
         return f"printer-{self.printer_id}.{self.incarnation}"
+
+    def as_incarnation(self, incarnation: int) -> WorkerSpec:
+        """The same for the next process of this printer."""
+        return replace(self, incarnation=incarnation)

@@ -60,7 +60,7 @@ class Gate:
         wait = backoff_s(self._failures, random.random(), cap=LONGEST_WAIT_S)
         self._closed_until = now + max(0.5, wait)
         if self._failures == 1:
-            logger.error("database_away", extra={"fields": {"error": str(error)}})
+            logger.warning("database_away", extra={"fields": {"error": str(error)}})
         self.state = str(error)
 
     def _reopen(self) -> None:

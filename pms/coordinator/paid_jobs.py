@@ -85,7 +85,7 @@ class PaidJobs:
         if self._answers is not None:
             self._answers.dead_letter(delivery, reason)
 
-    def _take_in(self, connection: Connection, batch: list[_Payment], at: datetime) -> list[Intake]:
+    def _take_in(self, batch: list[_Payment], at: datetime, connection: Connection) -> list[Intake]:
         # In the order of the jobs' ids, so that two coordinators cannot lock each other out.
         by_job = {
             job_id: take_in(connection, self._policy, job_id, at)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import logging
+import math
 import os
 import signal
 import time
@@ -32,7 +33,8 @@ from pms.coordinator.farm import Farm
 from pms.coordinator.gate import Gate
 from pms.coordinator.handlers import start_print
 from pms.coordinator.notifications import Notifications
-from pms.coordinator.paid_jobs import PaidJobs, log as log_taken_in
+from pms.coordinator.paid_jobs import PaidJobs
+from pms.coordinator.paid_jobs import log as log_taken_in
 from pms.coordinator.processes import PrinterProcesses
 from pms.coordinator.reports import Reports
 from pms.coordinator.startup import prepare_database
@@ -179,7 +181,7 @@ class Coordinator:
             poller.register(mailbox.fileno(), zmq.POLLIN)
         for sentinel in self._processes.sentinels():
             poller.register(sentinel, zmq.POLLIN)
-        poller.poll(max(0.0, deadline - now) * 1000)
+        poller.poll(math.ceil(max(0.0, deadline - now) * 1000))
 
     # -- parts of a round -----------------------------------------------------------
 
@@ -211,9 +213,7 @@ class Coordinator:
     def _assign(self, now: float, at: datetime) -> None:
         """Give waiting copies to free printers."""
         done = self._gate.transact(
-            lambda connection: assign(
-                connection, self._farm, self._settings.material_match, at
-            ),
+            lambda connection: assign(connection, self._farm, self._settings.material_match, at),
             now,
         )
         if done is None:

@@ -20,9 +20,7 @@ LONGEST_WAIT_S = 15.0
 PATIENCE_S = 0.2
 
 
-def prepare_database(
-    database: Database, settings: Settings, stopping: Callable[[], bool]
-) -> None:
+def prepare_database(database: Database, settings: Settings, stopping: Callable[[], bool]) -> None:
     """Check OpenFarm's tables and migrate PMS's own; waits for a database that is away.
 
     Raises SchemaError when OpenFarm's tables are missing. Returns early when `stopping`.
@@ -34,7 +32,7 @@ def prepare_database(
         except DatabaseUnavailableError as error:
             failures += 1
             if failures == 1:
-                logger.error("database_away", extra={"fields": {"error": str(error)}})
+                logger.warning("database_away", extra={"fields": {"error": str(error)}})
             _pause(backoff_s(failures, random.random(), cap=LONGEST_WAIT_S), stopping)
         else:
             return

@@ -204,6 +204,19 @@ def _lock_job(connection: Connection, job_id: int) -> Any:
     ).one_or_none()
 
 
+def last_cleared_printer(connection: Connection, job_id: int) -> int | None:
+    """The printer from which a copy of the job was removed last."""
+    return connection.execute(
+        select(pms_attempts.c.printer_id)
+        .where(
+            pms_attempts.c.job_id == job_id,
+            pms_attempts.c.state == AttemptState.CLEARED.value,
+        )
+        .order_by(pms_attempts.c.ended_at.desc(), pms_attempts.c.id.desc())
+        .limit(1)
+    ).scalar_one_or_none()
+
+
 def move(
     connection: Connection,
     attempt_id: int,

@@ -249,6 +249,14 @@ def set_print(
     )
 
 
+def find_print(connection: Connection, print_id: int) -> tuple[int | None, PrintStatus] | None:
+    """The job and the state of a copy; None: there is no such print."""
+    row: Any = connection.execute(
+        locked(select(prints.c.print_job_id, prints.c.print_status).where(prints.c.id == print_id))
+    ).one_or_none()
+    return None if row is None else (row.print_job_id, PrintStatus(row.print_status))
+
+
 def release_print(connection: Connection, print_id: int) -> None:
     """Give the copy back to the queue."""
     connection.execute(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, case, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, case, delete, insert, select, update
 
 from pms.domain.states import Bed, PrinterState
 from pms.errors import NotFoundError
@@ -47,9 +47,32 @@ class PrinterRow:
     last_seen_at: datetime | None
 
 
-def all_printers(connection: Connection, now: datetime) -> list[PrinterRow]:
-    """Every printer in the table; one that is new there is known to PMS from now on."""
-    _meet_new_ones(connection, now)
+def meet_new_ones(connection: Connection, now: datetime) -> None:
+    """A printer that PMS meets for the first time counts as clear until it is seen to print."""
+    known = select(pms_printers.c.printer_id)
+    new = connection.execute(select(printers.c.id).where(printers.c.id.not_in(known))).scalars()
+    rows = [
+        {"printer_id": printer_id, "state": PrinterState.STARTING.value, "state_since": now}
+        for printer_id in new
+    ]
+    if rows:
+        connection.execute(insert(pms_printers), rows)
+
+
+def all_printers(connection: Connection) -> list[PrinterRow]:
+    """Every printer that is in the table and that PMS has met."""
+    return _read(connection)
+
+
+def get(connection: Connection, printer_id: int) -> PrinterRow:
+    """One printer; raises NotFoundError."""
+    found = _read(connection, printers.c.id == printer_id)
+    if not found:
+        raise NotFoundError(f"the coordinator has not met printer {printer_id} yet: try again")
+    return found[0]
+
+
+def _read(connection: Connection, *conditions: ColumnElement[bool]) -> list[PrinterRow]:
     materials = _loaded_materials(connection)
     rows = connection.execute(
         select(
@@ -57,11 +80,12 @@ def all_printers(connection: Connection, now: datetime) -> list[PrinterRow]:
             printer_models.c.model,
             printer_models.c.autostart.label("model_autostart"),
             maintenance.c.session_prints_completed,
-            pms_printers,
+            *(column for column in pms_printers.c if column.name != "printer_id"),
         )
         .join(printer_models, printer_models.c.id == printers.c.printer_model_id)
         .join(pms_printers, pms_printers.c.printer_id == printers.c.id)
         .outerjoin(maintenance, maintenance.c.maintenance_report_id == printers.c.id)
+        .where(*conditions)
         .order_by(printers.c.id)
     ).mappings()
     return [_printer(row, materials) for row in rows]
@@ -92,18 +116,6 @@ def _printer(row: Any, materials: dict[int, frozenset[int]]) -> PrinterRow:
         attention=row["attention"],
         last_seen_at=row["last_seen_at"],
     )
-
-
-def _meet_new_ones(connection: Connection, now: datetime) -> None:
-    """A printer that PMS meets for the first time counts as clear until it is seen to print."""
-    known = select(pms_printers.c.printer_id)
-    new = connection.execute(select(printers.c.id).where(printers.c.id.not_in(known))).scalars()
-    rows = [
-        {"printer_id": printer_id, "state": PrinterState.STARTING.value, "state_since": now}
-        for printer_id in new
-    ]
-    if rows:
-        connection.execute(insert(pms_printers), rows)
 
 
 def _loaded_materials(connection: Connection) -> dict[int, frozenset[int]]:

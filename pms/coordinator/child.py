@@ -1,0 +1,65 @@
+"""One child process of the coordinator: started through the fork server, signalled, reaped."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+from multiprocessing.context import ForkServerContext, ForkServerProcess
+
+from workers import process
+from workers.spec import WorkerSpec
+
+_context: ForkServerContext | None = None
+
+
+def _fork_server() -> ForkServerContext:
+    """The fork server forks from a process that has every import done and no thread."""
+    global _context  # noqa: PLW0603
+    if _context is None:
+        _context = multiprocessing.get_context("forkserver")
+        _context.set_forkserver_preload(list(process.PRELOADED))
+    return _context
+
+
+class Child:
+    """A running process of a printer."""
+
+    def __init__(self, spec: WorkerSpec) -> None:
+        self.spec = spec
+        self._process: ForkServerProcess = _fork_server().Process(
+            target=process.main, args=(spec,), name=spec.identity
+        )
+        self._process.start()
+
+    @property
+    def pid(self) -> int | None:
+        """Process id."""
+        return self._process.pid
+
+    @property
+    def sentinel(self) -> int:
+        """Descriptor that becomes readable when the process ends."""
+        return self._process.sentinel
+
+    def exit_code(self) -> int | None:
+        """None while it runs; negative: ended by that signal."""
+        return self._process.exitcode
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal, unless the process has ended."""
+        if self._process.is_alive() and self._process.pid is not None:
+            try:
+                os.kill(self._process.pid, number)
+            except ProcessLookupError:
+                return
+
+    def kill(self) -> None:
+        """End the process by force and reap it."""
+        self._process.kill()
+        self.close()
+
+    def close(self) -> None:
+        """Release what the ended process leaves behind."""
+        self._process.join(timeout=1.0)
+        self._process.close()

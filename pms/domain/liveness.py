@@ -31,7 +31,7 @@ def begin(now: float) -> Attention:
 
 
 def turn(attention: Attention, now: float) -> Attention:
-    """Our loop turns; call it after having read what has come, once each turn."""
+    """Our loop turns; call it once each turn, after having read what has come and before `hung`."""
     was_away = now - attention.last_turn_at > ABSENCE_S
     return Attention(since=now if was_away else attention.since, last_turn_at=now)
 

@@ -1,0 +1,102 @@
+"""What the commands' argument parsers share; light, since every process of PMS imports it."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    # Only the stubs know this class as generic.
+    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
+
+#: The longest text that OpenFarm's columns hold.
+NAME_LIMIT = 255
+MAX_ID = 2**63 - 1
+MAX_INTEGER = 2**31 - 1
+
+
+def new_parser(program: str, description: str, examples: str) -> argparse.ArgumentParser:
+    """A program's parser, which shows examples at the end of its help."""
+    return argparse.ArgumentParser(
+        prog=program,
+        description=description,
+        epilog=_epilog(examples),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+
+
+def add_commands(parser: argparse.ArgumentParser) -> Commands:
+    """Let `parser` take one of several commands, which are added to the result."""
+    return parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+
+def add_command(
+    commands: Commands,
+    name: str,
+    target: str,
+    summary: str,
+    *,
+    description: str = "",
+    examples: str = "",
+    json: bool = False,
+) -> argparse.ArgumentParser:
+    """Add a command that calls `target` (`module:function`, imported only then)."""
+    parser = commands.add_parser(
+        name,
+        help=summary,
+        description=description or f"{summary[0].upper()}{summary[1:]}.",
+        epilog=_epilog(examples),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.set_defaults(target=target)
+    if json:
+        parser.add_argument("--json", action="store_true", help="print JSON, for programs")
+    return parser
+
+
+def whole_number(minimum: int, maximum: int) -> Callable[[str], int]:
+    """Read a whole number between both limits."""
+
+    def read(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            value = None
+        if value is None or not minimum <= value <= maximum:
+            raise argparse.ArgumentTypeError(
+                f"{text!r} is not a whole number from {minimum} to {maximum}"
+            )
+        return value
+
+    return read
+
+
+row_id = whole_number(1, MAX_ID)
+
+
+def name(text: str) -> str:
+    """Read a name, or another text that goes into a column of OpenFarm's."""
+    text = text.strip()
+    if not text or len(text) > NAME_LIMIT or not text.isprintable():
+        raise argparse.ArgumentTypeError(
+            f"must be 1 to {NAME_LIMIT} characters, without control characters"
+        )
+    return text
+
+
+def material(text: str) -> tuple[str, str]:
+    """Read `TYPE/COLOR`."""
+    material_type, slash, color = text.partition("/")
+    if not slash:
+        raise argparse.ArgumentTypeError(f"{text!r} is not TYPE/COLOR, for example PLA/Black")
+    return name(material_type), name(color)
+
+
+def _epilog(examples: str) -> str | None:
+    if not examples:
+        return None
+    lines = "\n".join(f"  {line}" for line in examples.strip().splitlines())
+    return f"examples:\n{lines}"

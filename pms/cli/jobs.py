@@ -1,0 +1,210 @@
+"""`job list|show|priority`: on the database, whether a coordinator runs or not."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from rich.console import RenderableType
+from rich.text import Text
+
+from pms.cli.farm_view import Status
+from pms.cli.output import (
+    add_row,
+    count,
+    moment,
+    percent,
+    show,
+    show_json,
+    show_line,
+    table,
+    visible,
+)
+from pms.cli.session import read_settings, status_if_running, wake
+from pms.cli.storage import open_database
+from pms.domain.states import JobStatus, PrintStatus
+from pms.errors import PMSError
+from pms.store import catalog, events, job_overview
+from pms.store.job_overview import AttemptDetails, CopyDetails, JobSummary
+
+NO_COORDINATOR = "no coordinator runs: start it with `pms-coordinator start`"
+
+_STYLES: dict[str, str] = {
+    JobStatus.PRINTING: "bold cyan",
+    JobStatus.COMPLETED: "green",
+    JobStatus.CANCELLED: "dim",
+    JobStatus.REJECTED: "dim",
+    PrintStatus.FAILED: "red",
+}
+
+
+def list_jobs(options: argparse.Namespace) -> int:
+    """List the newest jobs, the newest first."""
+    with open_database(read_settings()) as database, database.read() as connection:
+        jobs = job_overview.newest(connection, options.limit)
+    if options.json:
+        show_json([dataclasses.asdict(job) for job in jobs])
+    elif jobs:
+        _show_list(jobs)
+    else:
+        show_line("there are no jobs; submit one with `pms-coordinator submit FILE`")
+    return 0
+
+
+def show_job(options: argparse.Namespace) -> int:
+    """Show a job, its copies and every attempt."""
+    settings = read_settings()
+    with open_database(settings) as database, database.read() as connection:
+        job = job_overview.summary(connection, options.job_id)
+        copies = job_overview.copies(connection, options.job_id)
+    try:
+        status = status_if_running(settings)
+    except PMSError:
+        # What the database knows is worth showing without the reasons.
+        status = None
+    reasons = waiting_reasons(status, copies)
+    if options.json:
+        show_json(_as_json(job, copies, reasons))
+    else:
+        show(*_job_parts(job), *_copy_parts(copies, reasons))
+    return 0
+
+
+def priority(options: argparse.Namespace) -> int:
+    """Let a job be printed earlier or later than others."""
+    settings = read_settings()
+    with open_database(settings) as database, database.begin() as connection:
+        catalog.set_priority(connection, options.job_id, options.priority)
+        events.record(
+            connection,
+            datetime.now(UTC),
+            "job_priority_changed",
+            job_id=options.job_id,
+            detail=f"to {options.priority}",
+        )
+    wake(settings)
+    if options.json:
+        show_json({"job_id": options.job_id, "priority": options.priority})
+    else:
+        show_line(f"job {options.job_id} has priority {options.priority}")
+    return 0
+
+
+def waiting_reasons(status: Status | None, copies: Sequence[CopyDetails]) -> dict[int, str]:
+    """Why each copy waits that no printer has, by its print's id."""
+    waiting = {
+        copy.print_id
+        for copy in copies
+        if copy.status == PrintStatus.PENDING and copy.printer_id is None
+    }
+    if status is None:
+        return dict.fromkeys(waiting, NO_COORDINATOR)
+    return {
+        item["print_id"]: item["reason"] for item in status["queue"] if item["print_id"] in waiting
+    }
+
+
+def _as_json(
+    job: JobSummary, copies: Sequence[CopyDetails], reasons: dict[int, str]
+) -> dict[str, Any]:
+    details = [dataclasses.asdict(copy) | {"reason": reasons.get(copy.print_id)} for copy in copies]
+    return dataclasses.asdict(job) | {"details": details}
+
+
+def describe_prints(prints: dict[str, int]) -> str:
+    """`2 printing, 1 pending`; a dash when there are none."""
+    return ", ".join(f"{number} {status}" for status, number in prints.items() if number) or "-"
+
+
+def _show_list(jobs: Sequence[JobSummary]) -> None:
+    listed = table(
+        "Job", "Status", "Copies", "Prints", "Model", "Material", "Priority", "Submitted",
+        "Attention", right=("Copies", "Priority"),
+    )  # fmt: skip
+    for job in jobs:
+        add_row(
+            listed,
+            job.id,
+            _status(job.status if job.paid else f"{job.status}, not paid"),
+            job.copies,
+            describe_prints(job.prints),
+            job.model,
+            job.material,
+            job.priority,
+            moment(job.submitted_at),
+            job.attention,
+        )
+    show(listed)
+
+
+def _job_parts(job: JobSummary) -> list[RenderableType]:
+    paid = "paid" if job.paid else "not paid"
+    order = f"priority {job.priority or 0}, taken in {moment(job.paid_at)}"
+    lines = [
+        f"job {job.id}: {job.status}, {paid}, {order}",
+        f"{count(job.copies, 'copy', 'copies')}: {describe_prints(job.prints)}",
+        f"model {job.model or 'any'}, material {job.material or 'any'}",
+        f"submitted {moment(job.submitted_at)}, completed {moment(job.completed_at)}",
+    ]
+    parts: list[RenderableType] = [Text(visible(line)) for line in lines]
+    if job.attention:
+        parts.append(Text(visible(f"needs attention: {job.attention}"), style="bold red"))
+    return parts
+
+
+def _copy_parts(copies: Sequence[CopyDetails], reasons: dict[int, str]) -> list[RenderableType]:
+    if not copies:
+        return []
+    made = table("Print", "Status", "Printer", "Started", "Finished", "Waits for")
+    for copy in copies:
+        add_row(
+            made,
+            copy.print_id,
+            _status(copy.status),
+            _printer(copy.printer_id, copy.printer),
+            moment(copy.started_at),
+            moment(copy.finished_at),
+            reasons.get(copy.print_id),
+        )
+    return [Text(), made, *_attempt_parts(copies)]
+
+
+def _attempt_parts(copies: Sequence[CopyDetails]) -> list[RenderableType]:
+    tries = [(copy.print_id, attempt) for copy in copies for attempt in copy.attempts]
+    if not tries:
+        return []
+    made = table(
+        "Print", "Try", "Printer", "State", "Done", "Claimed", "Started", "Ended", "Error",
+        right=("Try", "Done"),
+    )  # fmt: skip
+    for print_id, attempt in sorted(tries, key=lambda each: each[1].id):
+        add_row(
+            made,
+            print_id,
+            attempt.number,
+            _printer(attempt.printer_id, attempt.printer),
+            attempt.state,
+            percent(attempt.progress),
+            moment(attempt.claimed_at),
+            moment(attempt.started_at),
+            moment(_end(attempt)),
+            attempt.error,
+        )
+    return [Text(), Text("attempts", style="bold"), made]
+
+
+def _end(attempt: AttemptDetails) -> datetime | None:
+    return attempt.finished_at or attempt.ended_at
+
+
+def _printer(printer_id: int | None, name: str | None) -> str | None:
+    if printer_id is None or name is not None:
+        return name
+    return f"printer {printer_id}, removed"
+
+
+def _status(status: str) -> Text:
+    return Text(status, style=_STYLES.get(status, ""))

@@ -1,0 +1,54 @@
+"""`pms-probe`: looks at one OctoPrint, or at the bus of a running coordinator."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+from pms import __version__
+from pms.cli import command
+from pms.cli.arguments import add_command, add_commands, name, new_parser
+
+PROGRAM = "pms-probe"
+
+_DESCRIPTION = "Looks at single parts of a farm, to find out what is wrong with one."
+
+_EXAMPLES = """
+pms-probe state http://10.0.0.7:5000 --api-key KEY
+pms-probe bus --printer mk4-1"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the program and return its exit code: 0 done, 1 failed, 2 wrong usage."""
+    return command.run(PROGRAM, build_parser().parse_args(arguments))
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The whole tree of commands."""
+    parser = new_parser(PROGRAM, _DESCRIPTION, _EXAMPLES)
+    parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
+    commands = add_commands(parser)
+    state = add_command(
+        commands,
+        "state",
+        "pms.cli.probe_state:state",
+        "show what an OctoPrint says its printer does",
+        examples="""
+pms-probe state http://10.0.0.7:5000 --api-key KEY
+pms-probe state printer.local --api-key KEY --json""",
+        json=True,
+    )
+    state.add_argument("url", metavar="URL", type=name, help="OctoPrint's base URL, or its host")
+    state.add_argument("--api-key", metavar="K", required=True, type=name, help="its API key")
+    bus = add_command(
+        commands,
+        "bus",
+        "pms.cli.probe_bus:bus",
+        "show what a running coordinator publishes of its printers",
+        description="Show every message that a running coordinator publishes of its printers, one "
+        "a line, until Ctrl-C.",
+        examples="pms-probe bus\npms-probe bus --printer mk4-1 --json",
+        json=True,
+    )
+    bus.add_argument("--printer", metavar="P", type=name, help="only of this printer, name or id")
+    return parser

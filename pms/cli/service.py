@@ -1,0 +1,21 @@
+"""The commands that run until they are stopped: `start` and `demo`."""
+
+from __future__ import annotations
+
+import argparse
+
+from pms.cli.session import read_settings
+
+
+def start(_options: argparse.Namespace) -> int:
+    """Run the coordinator; it sets up logging itself."""
+    from pms.coordinator.service import run
+
+    return run(read_settings())
+
+
+def demo(options: argparse.Namespace) -> int:
+    """Run the demo, whose printers are virtual ones of real OctoPrint servers."""
+    from pms.demo.run import run
+
+    return run(options.printers, options.copies)

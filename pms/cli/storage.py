@@ -1,0 +1,43 @@
+"""The database for commands that work on it; apart, because its libraries take long to import."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from pms.config import Settings
+from pms.errors import SettingsError
+from pms.store.database import Database
+from pms.store.schema import check_openfarm, create_openfarm, migrate
+
+
+@contextmanager
+def open_database(settings: Settings) -> Iterator[Database]:
+    """The database, with all tables; an embedded one is created when it is missing.
+
+    Raises SettingsError, SchemaError and DatabaseUnavailableError.
+    """
+    prepare_folder(settings)
+    database = Database(settings.database_url)
+    try:
+        if settings.embedded_database:
+            create_openfarm(database)
+        else:
+            check_openfarm(database)
+        migrate(database)
+        yield database
+    finally:
+        database.close()
+
+
+def prepare_folder(settings: Settings) -> None:
+    """Make the folder of an embedded database; raises SettingsError when that is not possible."""
+    if not settings.embedded_database:
+        return
+    try:
+        settings.data_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SettingsError(
+            f"PMS_DATA_DIR={str(settings.data_dir)!r} cannot be created: {error.strerror};"
+            " choose a folder that can be written"
+        ) from error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import Any, TypeVar
 from urllib.parse import quote
@@ -161,18 +161,13 @@ class OctoPrint:
     def file(self, path: str) -> FileFacts | None:
         """A file and its history; None when there is none."""
         # Without force, an unchanged file's answer is cached although its history has changed.
-        try:
-            body = self._exchange.send("GET", f"{_file_url(path)}?force=true")
-        except NotFound:
-            return None
-        return self._read(body, StoredFile).facts()
+        body = self._stored(path, "force=true")
+        return None if body is None else self._read(body, StoredFile).facts()
 
     def files(self, folder: str = "") -> list[FileFacts]:
         """All files below a folder; none when the folder does not exist."""
-        url = f"{_file_url(folder).rstrip('/')}?recursive=true"
-        try:
-            body = self._exchange.send("GET", url, limit_bytes=FILE_LIST_LIMIT_BYTES)
-        except NotFound:
+        body = self._stored(folder, "recursive=true")
+        if body is None:
             return []
         if folder:
             return self._read(body, StoredFile).all_facts()
@@ -220,6 +215,30 @@ class OctoPrint:
             return self._read(self._exchange.send(method, url, content), kind)
         except NotFound as error:
             raise not_octoprint(self.address, f"status 404 for {url}") from error
+
+    def _stored(self, path: str, query: str) -> bytes | None:
+        """A file or folder as it is stored; None when there is none."""
+        url = f"{_file_url(path)}?{query}" if path else f"/api/files/local?{query}"
+        try:
+            return self._exchange.send("GET", url, limit_bytes=FILE_LIST_LIMIT_BYTES)
+        except NotFound:
+            return None
+        except ServerError:
+            # OctoPrint 1.11 fails on a path whose folder does not exist.
+            if self._lacks_a_folder_of(path):
+                return None
+            raise
+
+    def _lacks_a_folder_of(self, path: str) -> bool:
+        outermost_first = reversed(PurePosixPath(path).parents[:-1])
+        try:
+            for folder in outermost_first:
+                self._exchange.send(
+                    "GET", _file_url(str(folder)), limit_bytes=FILE_LIST_LIMIT_BYTES
+                )
+        except NotFound:
+            return True
+        return False
 
     def _command(self, url: str, command: dict[str, Any]) -> None:
         body = self._exchange.send("POST", url, command)

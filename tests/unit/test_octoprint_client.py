@@ -203,6 +203,20 @@ def test_a_404_for_what_every_octoprint_has_is_no_octoprint(call: str) -> None:
         getattr(client, call)()
 
 
+def test_a_file_is_not_absent_because_octoprint_fails() -> None:
+    with (
+        OddServer(fails_for_files) as server,
+        OctoPrint(server.address, KEY, timeout_s=TIMEOUT_S) as client,
+        pytest.raises(ServerError),
+    ):
+        client.file("pms/a.gcode")
+
+
+def fails_for_files(connection: socket.socket, head: str, over: threading.Event) -> None:
+    failure = answer("500 No") if ".gcode" in head.splitlines()[0] else answer("200 OK", b"{}")
+    says(failure)(connection, head, over)
+
+
 def test_a_get_with_status_400_is_no_matter_of_the_key() -> None:
     with (
         OddServer(refuses("400 Bad", "CSRF validation failed")) as server,

@@ -23,7 +23,8 @@ __all__ = ["configure", "redact", "register_secret"]
 
 logger = logging.getLogger(__name__)
 
-#: pika reports every failed connection at length; the broker's adapter says it in one line.
+#: Whatever our own level is: at DEBUG, SQLAlchemy would show whole rows, API keys included, and
+#: pika reports every failed connection at length, which the broker's adapter says in one line.
 _LIBRARY_LEVELS = {
     "pika": logging.CRITICAL,
     "urllib3": logging.WARNING,
@@ -60,7 +61,7 @@ def configure(level: str, format: str, process: str, stream: TextIO | None = Non
     root.addHandler(handler)
     root.setLevel(level)
     for name, library_level in _LIBRARY_LEVELS.items():
-        logging.getLogger(name).setLevel(logging.NOTSET if level == "DEBUG" else library_level)
+        logging.getLogger(name).setLevel(library_level)
     logging.captureWarnings(capture=True)
     sys.excepthook = _log_uncaught
     threading.excepthook = _log_uncaught_in_thread

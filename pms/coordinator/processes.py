@@ -156,11 +156,11 @@ class PrinterProcesses:
                 last_heard[printer_id] = heard_at
                 self._decide(printer_id, worker, policy.Heard(), now)
             self._decide(printer_id, worker, policy.Tick(), now)
+        self._attention = liveness.turn(self._attention, now)
         for printer_id in liveness.hung(last_heard, self._attention, now):
             if self._workers[printer_id].state.phase is Phase.RUNNING:
                 self._warn("worker_hangs", printer_id)
                 self._decide(printer_id, self._workers[printer_id], policy.Hung(), now)
-        self._attention = liveness.turn(self._attention, now)
 
     def _reap(self, now: float) -> None:
         sentinels = {

@@ -56,9 +56,7 @@ class Reports:
             return self._commit(reports, now)
         except Exception:
             logger.exception("report_batch_failed")
-        # One bad report must not hold up those of other printers.
-        changed = [self._commit_alone(item, now) for item in reports]
-        return any(changed)
+        return self._commit_one_by_one(reports, now)
 
     def _is_report(self, item: Received, now: float, at: datetime) -> bool:
         if isinstance(item.message, Report):
@@ -67,13 +65,20 @@ class Reports:
         self._publisher.publish(item.printer_id, item.message)
         return False
 
-    def _commit_alone(self, item: Received, now: float) -> bool:
-        try:
-            return self._commit([item], now)
-        except Exception:
-            logger.exception("report_failed", extra={"printer_id": item.printer_id})
-            self._on_broken(item.printer_id)
-            return False
+    def _commit_one_by_one(self, reports: Sequence[Received], now: float) -> bool:
+        """One bad report must hold up its own printer alone."""
+        broken: set[int] = set()
+        changed = False
+        for item in reports:
+            if item.printer_id in broken:
+                continue
+            try:
+                changed = self._commit([item], now) or changed
+            except Exception:
+                logger.exception("report_failed", extra={"printer_id": item.printer_id})
+                broken.add(item.printer_id)
+                self._on_broken(item.printer_id)
+        return changed
 
     def _commit(self, reports: Sequence[Received], now: float) -> bool:
         responses = self._gate.transact(partial(self._write, reports), now)

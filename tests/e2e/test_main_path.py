@@ -82,6 +82,9 @@ def test_three_copies_on_two_fitting_printers(
     file_server: FileServer,
     farm: Farm,
 ) -> None:
+    in_openfarm.start()
+    for name in ("by-hand", "ejecting", "mini"):
+        in_openfarm.wait_for_printer(name, "idle")
     gcode = dwelling_gcode(seconds=4.0)
     job = openfarm.add_job(
         copies=3,
@@ -90,9 +93,6 @@ def test_three_copies_on_two_fitting_printers(
         print_time=3725.5,
     )
     file_server.put(job, gcode)
-    in_openfarm.start()
-    for name in ("by-hand", "ejecting", "mini"):
-        in_openfarm.wait_for_printer(name, "idle")
     broker.publish_job_paid(job)
 
     # Both MK4 at once, never the MINI.

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -28,6 +30,8 @@ class Coordinator:
             "HOME": os.fspath(folder),
             "PMS_POLL_INTERVAL": "2",
             "PMS_LOG_LEVEL": "DEBUG",
+            # The sockets' paths must be short, which pytest's folders are not.
+            "PMS_RUNTIME_DIR": tempfile.mkdtemp(prefix="pms-run-"),
             **environment,
         }
         self.log = folder / "coordinator.log"
@@ -74,6 +78,7 @@ class Coordinator:
         if self._process is not None and self._process.poll() is None:
             self.stop()
         wait_until(lambda: not self.left_over(), 15.0, "end of the coordinator's processes")
+        shutil.rmtree(self.environment["PMS_RUNTIME_DIR"], ignore_errors=True)
 
     def _remember(self) -> None:
         self._pids |= set(process_tree(self.pid))

@@ -302,7 +302,8 @@ class Printer:
             return ConnectPrinter()
         if contact.look_is_due(now):
             contact.look_sent()
-            return Look(task.path if task is not None else None)
+            # OctoPrint answers 500 about a file that it is just storing.
+            return Look(task.path if task is not None and not task.transferring else None)
         return self._removal()
 
     def _note_sent(self, task: Task, call: Call, now: float) -> None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import errno
 import socket
-import ssl
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,6 +24,7 @@ from tests.support.odd_server import (
     says,
     trickles,
 )
+from tests.support.tls import CERTIFICATE, server_tls
 from workers.connections import tls_context
 from workers.octoprint import (
     BadAddress,
@@ -317,26 +317,7 @@ def test_no_route(monkeypatch: pytest.MonkeyPatch) -> None:
     assert_fit_for_people(caught.value)
 
 
-# TLS, with a certificate for 127.0.0.1 that only these tests use.
-
-CERTIFICATE = """\
------BEGIN PRIVATE KEY-----
-MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQg4ho/oAJlJi2aGtW+
-SQpHcYyGaUtyFmCSHJIn1EajpJuhRANCAAR4ueonO8/gefYNm0deZo5DvYPM+Vd9
-uzkILaKPa1cfpYKP/6mQg3W7grzA+/IBch8QkE9g7Im+q0SJSRSjzZQa
------END PRIVATE KEY-----
------BEGIN CERTIFICATE-----
-MIIBjTCCATSgAwIBAgIUBaC9exFGixsiHbLq32AmjUD8qE8wCgYIKoZIzj0EAwIw
-EzERMA8GA1UEAwwIUE1TIHRlc3QwIBcNMjYxMTIzMTUzMDI4WhgPMjEyNjEwMzAx
-NTMwMjhaMBMxETAPBgNVBAMMCFBNUyB0ZXN0MFkwEwYHKoZIzj0CAQYIKoZIzj0D
-AQcDQgAEeLnqJzvP4Hn2DZtHXmaOQ72DzPlXfbs5CC2ij2tXH6WCj/+pkIN1u4K8
-wPvyAXIfEJBPYOyJvqtEiUkUo82UGqNkMGIwHQYDVR0OBBYEFOZFkzhIpLKYNmxS
-c4DhkhPleUKqMB8GA1UdIwQYMBaAFOZFkzhIpLKYNmxSc4DhkhPleUKqMA8GA1Ud
-EwEB/wQFMAMBAf8wDwYDVR0RBAgwBocEfwAAATAKBggqhkjOPQQDAgNHADBEAiBC
-O2+M3NtCu9k00cvauiqO/matFsWyOqIGlT0Tsld3hAIgDvgByr8CWGnFAJ7YWdzC
-oAqQDtO1oWEwSXOSpwL+aUY=
------END CERTIFICATE-----
-"""
+# TLS.
 
 
 @pytest.fixture
@@ -346,12 +327,6 @@ def certificate(tmp_path: Path) -> Iterator[Path]:
     tls_context.cache_clear()
     yield file
     tls_context.cache_clear()
-
-
-def server_tls(certificate: Path) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate)
-    return context
 
 
 def test_an_untrusted_certificate_is_refused(certificate: Path) -> None:

@@ -12,6 +12,7 @@ import socket
 import struct
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -19,7 +20,9 @@ import pytest
 
 from pms.bus.messages import Temperature
 from tests.support.odd_server import Behaviour, OddServer, answer, hangs, resets, says, trickles
+from tests.support.tls import CERTIFICATE, server_tls
 from tests.support.waiting import wait_until
+from workers.connections import tls_context
 from workers.octoprint import (
     NotOctoPrint,
     OctoPrintError,
@@ -315,6 +318,15 @@ def frame(payload: bytes, opcode: int = 1, *, last: bool = True) -> bytes:
     return struct.pack("!BBQ", first, 127, len(payload)) + payload
 
 
+@pytest.fixture
+def certificate(tmp_path: Path) -> Iterator[Path]:
+    file = tmp_path / "certificate.pem"
+    file.write_text(CERTIFICATE)
+    tls_context.cache_clear()
+    yield file
+    tls_context.cache_clear()
+
+
 class TestSocket:
     @pytest.mark.parametrize(
         ("behave", "kind", "words"),
@@ -449,6 +461,29 @@ class TestSocket:
             wait_until(lambda: server.heads, 10, "a request")
             push_socket.cut()
             assert isinstance(ended.get(timeout=10), Unreachable)
+            push_socket.close()
+
+    def test_over_tls(self, certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        def talk(connection: socket.socket, head: str, over: threading.Event) -> None:
+            connection.sendall(frame(b"one"))
+            over.wait(10)
+
+        with OddServer(upgraded(talk), server_tls(certificate)) as server:
+            untrusted = PushSocket(server.address)
+            with pytest.raises(Unreachable, match="self-signed"):
+                untrusted.open(10.0)
+            untrusted.close()
+
+            monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+            tls_context.cache_clear()
+            push_socket = PushSocket(server.address)
+            push_socket.open(10.0)
+            assert push_socket.receive(10.0) == b"one"
+            assert push_socket.receive(0.05) is None
+            push_socket.ping()
+            push_socket.cut()
+            with pytest.raises(OctoPrintError):
+                push_socket.receive(10.0)
             push_socket.close()
 
     def test_once_cut_off_it_does_not_open(self) -> None:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import ctypes
 import faulthandler
+import logging
 import os
 import signal
 from types import FrameType
 
 from workers.spec import WorkerSpec
+
+logger = logging.getLogger(__name__)
 
 #: Loaded once in the fork server, shared by all printers' processes.
 PRELOADED = ("workers.preload",)
@@ -33,7 +36,11 @@ def main(spec: WorkerSpec) -> None:
     signal.signal(signal.SIGTERM, stop)
     # A ^C on the terminal is for the coordinator, which tells its processes.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    loop.run()
+    try:
+        loop.run()
+    except Exception:
+        logger.exception("worker_failed", extra={"printer_id": spec.printer_id})
+        raise SystemExit(1) from None
 
 
 def _end_with_parent() -> None:

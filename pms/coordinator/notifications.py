@@ -9,6 +9,7 @@ from typing import Protocol
 
 from sqlalchemy import Connection
 
+from pms import crash_points
 from pms.broker.relay import OutgoingMessage, Published, PublishFailed, RelayResult
 from pms.coordinator.gate import Gate
 from pms.mailbox import Mailbox
@@ -66,6 +67,7 @@ class Notifications:
     def _note(self, result: RelayResult, now: float) -> None:
         match result:
             case Published(outbox_ids):
+                crash_points.reach("notification_confirmed")
                 self._confirmed += outbox_ids
                 self._in_flight -= set(outbox_ids)
             case PublishFailed(reason):

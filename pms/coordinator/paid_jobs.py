@@ -11,6 +11,7 @@ from typing import Protocol
 
 from sqlalchemy import Connection
 
+from pms import crash_points
 from pms.broker.intake import Delivery
 from pms.broker.messages import BadMessageError, decode_job_paid
 from pms.coordinator.effects import Policy
@@ -69,6 +70,7 @@ class PaidJobs:
             outcome = self._gate.transact(partial(self._take_in, batch, at), now)
             if outcome is None:
                 break
+            crash_points.reach("intake_committed")
             del self._waiting[:BATCH]
             self._answer(batch, outcome)
             created = created or any(taken.created for taken in outcome)
@@ -86,6 +88,7 @@ class PaidJobs:
             self._answers.dead_letter(delivery, reason)
 
     def _take_in(self, batch: list[_Payment], at: datetime, connection: Connection) -> list[Intake]:
+        crash_points.reach("intake_begun")
         # In the order of the jobs' ids, so that two coordinators cannot lock each other out.
         by_job = {
             job_id: take_in(connection, self._policy, job_id, at)

@@ -9,6 +9,7 @@ from functools import partial
 
 from sqlalchemy import Connection
 
+from pms import crash_points
 from pms.bus import messages as bus
 from pms.bus.messages import Command, Event, Report
 from pms.bus.router import Received, Router
@@ -84,6 +85,8 @@ class Reports:
         responses = self._gate.transact(partial(self._write, reports), now)
         if responses is None:
             return False
+        for item in reports:
+            crash_points.reach(f"report_committed_{type(_event(item)).__name__}")
         for item, response in zip(reports, responses, strict=True):
             event = _event(item)
             self._take_note(item.printer_id, event, now)

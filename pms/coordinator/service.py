@@ -10,14 +10,17 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import zmq
+from sqlalchemy import Connection
 
-from pms import __version__, logs
+from pms import __version__, crash_points, logs
 from pms.broker.intake import Delivery, Intake
 from pms.broker.relay import LogRelay, Relay, RelayResult
 from pms.bus import control
@@ -39,13 +42,15 @@ from pms.coordinator.processes import PrinterProcesses
 from pms.coordinator.reports import Reports
 from pms.coordinator.startup import prepare_database
 from pms.coordinator.status import Health, describe
-from pms.errors import PMSError, RefusedError
+from pms.errors import DatabaseUnavailableError, PMSError, RefusedError
 from pms.mailbox import Mailbox
+from pms.store import events, outbox
 from pms.store.database import Database
 
 logger = logging.getLogger(__name__)
 
 BEAT_INTERVAL_S = 1.0
+PRUNE_INTERVAL_S = 3600.0
 INTAKE_STOP_S = 1.5
 WORKERS_STOP_S = 4.0
 RELAY_STOP_S = 2.0
@@ -121,6 +126,8 @@ class Coordinator:
         self._reasons: dict[int, str] = {}
         self._assign_due = True
         self._look_at = 0.0
+        self._prune_at = 0.0
+        self._last_status: dict[str, Any] = {"printers": [], "queue": [], "attention": []}
 
     # -- life ---------------------------------------------------------------------
 
@@ -159,6 +166,8 @@ class Coordinator:
         self._processes.supervise(now)
         if now >= self._look_at and self._gate.is_open(now):
             self._look(now, at)
+        if now >= self._prune_at and self._gate.is_open(now):
+            self._prune(now, at)
         if self._assign_due and self._gate.is_open(now):
             self._assign(now, at)
         self._notifications.process(now, at)
@@ -194,6 +203,7 @@ class Coordinator:
                 paid_jobs=self._paid_jobs,
                 progress=self._farm.progress(),
                 serving=self._processes.serving,
+                stalled=self._farm.stalled(now, self._settings.stall_minutes * 60),
                 at=at,
             ),
             now,
@@ -210,6 +220,12 @@ class Coordinator:
         self._assign_due = True
         self._notifications.pending = True
 
+    def _prune(self, now: float, at: datetime) -> None:
+        """Delete some of the diary and of the outbox that nobody needs any more."""
+        before = at - timedelta(days=self._settings.event_retention_days)
+        deleted = self._gate.transact(partial(_prune, before=before), now)
+        self._prune_at = now + (PRUNE_INTERVAL_S if not deleted else BEAT_INTERVAL_S)
+
     def _assign(self, now: float, at: datetime) -> None:
         """Give waiting copies to free printers."""
         done = self._gate.transact(
@@ -218,6 +234,7 @@ class Coordinator:
         )
         if done is None:
             return
+        crash_points.reach("claim_committed")
         self._assign_due = False
         self._reasons = done.reasons
         for attempt in done.claimed:
@@ -263,6 +280,7 @@ class Coordinator:
                     reply = requests.resume(connection, print_id)
                 case control.Cancel(print_id=print_id):
                     reply = requests.cancel(connection, self._policy, print_id, at)
+        crash_points.reach(f"{type(question).__name__.lower()}_committed")
         for printer_id, command in reply.commands:
             self._reports.order(printer_id, command, now)
         self._assign_due = True
@@ -277,15 +295,21 @@ class Coordinator:
             broker=self._intake.state if self._intake else self._relay.state,
             version=__version__,
         )
-        with self._database.read() as connection:
-            return describe(
-                connection,
-                health=health,
-                farm=self._farm,
-                processes=self._processes,
-                reasons=self._reasons,
-                now=at,
-            )
+        try:
+            with self._database.read() as connection:
+                self._last_status = describe(
+                    connection,
+                    health=health,
+                    farm=self._farm,
+                    processes=self._processes,
+                    reasons=self._reasons,
+                    now=at,
+                )
+        except DatabaseUnavailableError as error:
+            # What was true last is worth more to an operator than a refusal.
+            away = replace(health, database=str(error)).describe()
+            return {**self._last_status, "coordinator": away}
+        return self._last_status
 
     # -- the end ------------------------------------------------------------------------
 
@@ -312,3 +336,7 @@ class Coordinator:
         self._context.term()
         self._database.close()
         logger.info("coordinator_stopped")
+
+
+def _prune(connection: Connection, before: datetime) -> int:
+    return events.prune(connection, before) + outbox.prune(connection, before)

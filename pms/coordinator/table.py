@@ -19,6 +19,9 @@ from pms.store.attempts import Attempt
 from pms.store.jobs import Intake
 from pms.store.printers import PrinterRow
 
+#: Never cancelled by PMS itself: a long heat-up or a large layer looks the same from here.
+STALLED = "the print has made no progress for long: look at the printer"
+
 
 @dataclass(slots=True)
 class Findings:
@@ -36,16 +39,19 @@ def look(
     paid_jobs: PaidJobs,
     progress: dict[int, float],
     serving: frozenset[int],
+    stalled: list[int],
     at: datetime,
 ) -> Findings:
     """Read the printers, sweep for paid jobs, and see to attempts whose ground has changed.
 
-    `serving` are the printers that still have a process.
+    `serving` are the printers that still have a process, `stalled` those whose print stands still.
     """
     printers.meet_new_ones(connection, at)
     attempts.set_progress(connection, progress)
     findings = Findings(printers.all_printers(connection), paid_jobs.sweep(connection, at))
     by_id = {row.id: row for row in findings.rows}
+    for printer_id in stalled:
+        printers.set_attention(connection, printer_id, STALLED)
     for attempt in attempts.live(connection):
         row = by_id.get(attempt.printer_id)
         if row is not None:

@@ -172,6 +172,11 @@ def set_state(
     )
 
 
+def set_attention(connection: Connection, printer_id: int, text: str) -> None:
+    """Say what a person has to see to at the printer, until its state changes."""
+    _update(connection, printer_id, attention=text)
+
+
 def set_worker(connection: Connection, printer_id: int, pid: int | None, incarnation: int) -> None:
     """Keep which process serves the printer, and which one of its processes that is."""
     _update(connection, printer_id, worker_pid=pid, incarnation=incarnation)

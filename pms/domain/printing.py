@@ -16,6 +16,7 @@ from pms.domain.states import (
     TERMINAL_STATES,
     UNSTARTED_STATES,
     AttemptState,
+    Bed,
     JobStatus,
     PrintStatus,
     TransferProblem,
@@ -23,6 +24,8 @@ from pms.domain.states import (
 
 #: How long a printer takes no new copy after a transfer to it has failed.
 REST_AFTER_FAILED_TRANSFER = timedelta(seconds=60)
+#: The same, after OctoPrint has refused to start what was sent to it.
+REST_AFTER_REFUSED_START = timedelta(seconds=60)
 #: How long a job waits before its unusable G-code is asked for again.
 GCODE_RETRY_AFTER = timedelta(minutes=5)
 
@@ -41,6 +44,8 @@ class Copy:
     paid: bool
     reprints_left: int
     consecutive_failures: int
+    #: Of the attempt's printer.
+    bed: Bed = Bed.CLEAR
     started_at: datetime | None = None
     cancel_requested: bool = False
     #: A person has said that the bed is empty.
@@ -193,14 +198,13 @@ Effect = (
 
 
 def may_start(copy: Copy) -> bool:
-    """Whether OctoPrint may be asked to start: nobody has taken the copy back meanwhile."""
-    return (
-        copy.state in (AttemptState.STAGED, AttemptState.STARTING)
-        and copy.paid
-        and copy.job_status not in CLOSED_JOB_STATUSES
-        and copy.print_status is PrintStatus.PENDING
-        and not copy.cancel_requested
+    """Whether OctoPrint may be asked to start: the copy is still wanted and the bed clear."""
+    # Once this attempt is starting, the bed is occupied on its own behalf.
+    ready = copy.state is AttemptState.STARTING or (
+        copy.state is AttemptState.STAGED and copy.bed is Bed.CLEAR
     )
+    wanted = copy.paid and copy.print_status is PrintStatus.PENDING
+    return ready and wanted and not _is_unwanted(copy)
 
 
 def transferring(copy: Copy) -> list[Effect]:
@@ -224,6 +228,8 @@ def transfer_failed(
     if copy.state not in UNSTARTED_STATES:
         return []
     effects = returned(copy, detail)
+    if _is_unwanted(copy):
+        return effects
     if problem is TransferProblem.GCODE_UNUSABLE:
         return [*effects, RaiseAttention(detail), PostponeJob(at + GCODE_RETRY_AFTER)]
     return [*effects, RestPrinter(at + REST_AFTER_FAILED_TRANSFER)]
@@ -290,9 +296,11 @@ def failed(copy: Copy, reason: str, at: datetime, *, printer_failures: int) -> l
     """The print ended badly: the bed stays occupied, and the copy is printed again if it may be."""
     if copy.state in TERMINAL_STATES or copy.state is AttemptState.FINISHED:
         return []
+    if copy.cancel_requested:
+        return cancelled(copy, at, may_have_started=True)
     effects: list[Effect] = [
         MoveAttempt(AttemptState.FAILED, error=reason),
-        FreeBed() if copy.clear_requested else OccupyBed(),
+        _bed_afterwards(copy),
         SetPrint(PrintStatus.FAILED, ended=True),
         SetCurrentlyPrinting(False),
         CountPrint(completed=False, seconds=_seconds_printed(copy, at)),
@@ -308,22 +316,26 @@ def failed(copy: Copy, reason: str, at: datetime, *, printer_failures: int) -> l
     return [*effects, RaiseAttention(text)]
 
 
+def _bed_afterwards(copy: Copy) -> Effect:
+    """A person may have said that the bed is empty, of a start whose outcome was never seen."""
+    settled = copy.clear_requested and copy.state is AttemptState.STARTING
+    return FreeBed() if settled else OccupyBed()
+
+
 def cancelled(copy: Copy, at: datetime, *, may_have_started: bool) -> list[Effect]:
-    """The print ended because PMS asked for it; the copy is not printed again."""
+    """The print ended because PMS asked for it; a copy that is still wanted waits again."""
     if copy.state in TERMINAL_STATES or copy.state is AttemptState.FINISHED:
         return []
-    if not may_have_started and not _is_unwanted(copy):
+    if not may_have_started and copy.state in UNSTARTED_STATES | {AttemptState.STARTING}:
         return returned(copy, "taken back from the printer")
-    effects: list[Effect] = [MoveAttempt(AttemptState.CANCELLED)]
-    if may_have_started:
-        effects += [
-            FreeBed() if copy.clear_requested else OccupyBed(),
-            CountPrint(completed=False, seconds=_seconds_printed(copy, at)),
-        ]
-    elif copy.state is AttemptState.STARTING:
-        effects.append(FreeBed())
+    counted = CountPrint(completed=False, seconds=_seconds_printed(copy, at))
+    return _ended_on_request([_bed_afterwards(copy), counted])
+
+
+def _ended_on_request(at_the_printer: list[Effect]) -> list[Effect]:
     return [
-        *effects,
+        MoveAttempt(AttemptState.CANCELLED),
+        *at_the_printer,
         SetPrint(PrintStatus.CANCELLED, ended=True),
         SetCurrentlyPrinting(False),
         CheckJobComplete(),
@@ -335,12 +347,20 @@ def _is_unwanted(copy: Copy) -> bool:
 
 
 def returned(copy: Copy, reason: str) -> list[Effect]:
-    """Certainly never started: the copy goes back to the queue."""
+    """Certainly never started: the copy goes back to the queue, if it is still wanted."""
     if copy.state not in UNSTARTED_STATES | {AttemptState.STARTING}:
         return []
-    effects: list[Effect] = [MoveAttempt(AttemptState.RETURNED, error=reason), ReleasePrint()]
+    bed: list[Effect] = [FreeBed()] if copy.state is AttemptState.STARTING else []
+    if _is_unwanted(copy):
+        return _ended_on_request(bed)
+    return [MoveAttempt(AttemptState.RETURNED, error=reason), ReleasePrint(), *bed]
+
+
+def given_back(copy: Copy, reason: str, at: datetime) -> list[Effect]:
+    """The printer's process returns the copy; one whose OctoPrint refused the start has a rest."""
+    effects = returned(copy, reason)
     if copy.state is AttemptState.STARTING:
-        effects.append(FreeBed())
+        effects.append(RestPrinter(at + REST_AFTER_REFUSED_START))
     return effects
 
 

@@ -1,0 +1,84 @@
+"""Whether an OctoPrint is still the process that was asked to start a print.
+
+A server that was killed in mid-print remembers nothing, so that it knows of no print proves
+nothing. But log-in sessions die with the server: one that was made before the start was asked
+for and is still taken shows that it has been the same process all the time. The session is
+kept in a file of this printer's own, so that it outlives this process.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import msgspec
+
+from workers.octoprint import Session
+from workers.octoprint_errors import UNREADABLE, TimedOut
+from workers.push_frames import read_frame
+from workers.push_socket import PushSocket
+
+_SUBSCRIPTION = {"state": {"logs": False, "messages": False}, "plugins": [], "events": []}
+
+
+class _Kept(msgspec.Struct, frozen=True):
+    path: str
+    name: str
+    session: str
+
+
+class KeptSession:
+    """The session made before the last start, in a file that only its owner may read."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+
+    def keep(self, path: str, session: Session) -> None:
+        """Keep the session under the path of the file that is about to be started."""
+        content = msgspec.json.encode(_Kept(path, session.name, session.session))
+        fresh = self._file.with_suffix(".new")
+        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+        fresh.replace(self._file)
+
+    def recall(self, path: str) -> Session | None:
+        """The session made before the start of this path; None: there is none."""
+        try:
+            kept = msgspec.json.decode(self._file.read_bytes(), type=_Kept)
+        except (OSError, msgspec.DecodeError):
+            return None
+        return Session(name=kept.name, session=kept.session) if kept.path == path else None
+
+
+def is_taken(address: str, session: Session, timeout_s: float) -> bool:
+    """Whether the server at `address` still takes the session.
+
+    Raises OctoPrintError when it does not say so within about `timeout_s`.
+    """
+    socket = PushSocket(address)
+    try:
+        socket.open(timeout_s)
+        socket.send({"subscribe": _SUBSCRIPTION})
+        socket.send({"auth": f"{session.name}:{session.session}"})
+        return _verdict(socket, time.monotonic() + timeout_s)
+    finally:
+        socket.close()
+
+
+def _verdict(socket: PushSocket, deadline: float) -> bool:
+    """A picture comes only after a log-in, and a request for another log-in after a bad one."""
+    while (left := deadline - time.monotonic()) > 0:
+        data = socket.receive(left)
+        if not data:
+            continue
+        try:
+            frame = read_frame(data)
+        except UNREADABLE:
+            continue
+        if frame.reauth_required is not None:
+            return False
+        if frame.picture is not None:
+            return True
+    raise TimedOut(f"{socket.address} does not say whether it still knows an earlier log-in")

@@ -1,0 +1,50 @@
+"""G-code into the cache; its floor is a copy of the same bytes with a SHA-1 and an fsync."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import os
+import tempfile
+from pathlib import Path
+
+from bench.figures import Figure, compare
+from workers.gcode import GcodeCache
+from workers.gcode_sources import LocalSource
+
+MEGABYTE = 1_000_000
+CHUNK = 256 * 1024
+
+
+def run(*, quick: bool) -> list[Figure]:
+    """A usual and a large file."""
+    sizes = (0.6, 20.0) if quick else (0.6, 100.0)
+    with tempfile.TemporaryDirectory() as folder:
+        return [_measure(Path(folder), megabytes, 5 if quick else 20) for megabytes in sizes]
+
+
+def _measure(folder: Path, megabytes: float, rounds: int) -> Figure:
+    source = folder / "job_1.gcode"
+    line = b"G1 X10.000 Y20.000 E0.12345 F1800\n"
+    source.write_bytes(line * int(megabytes * MEGABYTE / len(line)))
+    numbers = itertools.count()
+
+    def fetch() -> None:
+        cache = GcodeCache(folder / f"cache{next(numbers)}", 10**12)
+        with cache.fetch(1, LocalSource(folder)) as gcode:
+            gcode.path.unlink()
+
+    def copy() -> None:
+        target = folder / "copy"
+        digest = hashlib.sha1(usedforsecurity=False)
+        with source.open("rb") as reading, target.open("wb") as writing:
+            while chunk := reading.read(CHUNK):
+                digest.update(chunk)
+                writing.write(chunk)
+            writing.flush()
+            os.fsync(writing.fileno())
+        target.unlink()
+
+    return compare(
+        f"{megabytes:g} MB of G-code into the cache", fetch, copy, rounds=rounds, budget=""
+    )

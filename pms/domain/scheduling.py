@@ -54,7 +54,7 @@ class PrinterView:
     bed: Bed
     #: The printer holds an attempt already.
     claimed: bool = False
-    #: The printer backs off after a failed transfer.
+    #: The printer backs off after a failed transfer or a refused start.
     resting: bool = False
     consecutive_failures: int = 0
     completed: int = 0
@@ -157,7 +157,7 @@ def obstacle(printer: PrinterView) -> str | None:
     if printer.bed is Bed.OCCUPIED:
         return "bed occupied"
     if printer.resting:
-        return "resting after a failed transfer"
+        return "resting after a failed transfer or start"
     return None
 
 
@@ -179,6 +179,8 @@ def _reasons(
 def _reason(
     need: Need, printers: Sequence[PrinterView], taken: set[int], material_match: MaterialMatch
 ) -> str:
+    if not printers:
+        return "there are no printers"
     of_model = [p for p in printers if need.model_id in (None, p.model_id)]
     if not of_model:
         return "no printer is of the model that the job asks for"

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable
 from typing import assert_never
 
+from pms import crash_points
 from workers.octoprint import OctoPrint
 from workers.octoprint_errors import (
     OctoPrintError,
@@ -16,6 +17,7 @@ from workers.octoprint_errors import (
     Unauthorized,
     Unreachable,
 )
+from workers.server_proof import KeptSession, is_taken
 from workers.spec import WorkerSpec
 from workers.steps import (
     Call,
@@ -27,11 +29,20 @@ from workers.steps import (
     FailureKind,
     Look,
     PauseFile,
+    ProveServer,
     ResumeFile,
+    ServerProof,
     StartFile,
 )
 
 logger = logging.getLogger(__name__)
+
+
+class NotAsked(OctoPrintError):
+    """OctoPrint could not be asked to start, so it certainly has not."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text, certainly_not_done=True)
 
 
 class Caller(threading.Thread):
@@ -43,6 +54,7 @@ class Caller(threading.Thread):
         self._on_end = on_end
         self._calls: queue.SimpleQueue[Call | None] = queue.SimpleQueue()
         self._octoprint: OctoPrint | None = None
+        self._kept = KeptSession(spec.session_file)
 
     def make(self, call: Call) -> None:
         """Queue a call."""
@@ -61,8 +73,9 @@ class Caller(threading.Thread):
                 self._octoprint.close()
 
     def _make(self, call: Call) -> CallOutcome:
+        crash_points.reach(f"call_{type(call).__name__}")
         try:
-            return _carry_out(self._client(), call)
+            outcome = self._carry_out(self._client(), call)
         except OctoPrintError as error:
             self._log(call, error)
             return CallFailed(
@@ -70,11 +83,52 @@ class Caller(threading.Thread):
                 text=str(error),
                 certainly_not_done=error.certainly_not_done,
             )
+        crash_points.reach(f"answered_{type(call).__name__}")
+        return outcome
+
+    def _carry_out(self, octoprint: OctoPrint, call: Call) -> CallOutcome:
+        match call:
+            case Look(path):
+                return octoprint.look(path)
+            case ConnectPrinter():
+                octoprint.connect_printer()
+            case StartFile(path):
+                self._start(octoprint, path)
+            case ProveServer(path):
+                return self._prove(octoprint, path)
+            case PauseFile():
+                octoprint.pause()
+            case ResumeFile():
+                octoprint.resume()
+            case CancelFile():
+                octoprint.cancel()
+            case DeleteFile(path):
+                octoprint.delete(path)
+            case _:
+                assert_never(call)
+        return None
+
+    def _start(self, octoprint: OctoPrint, path: str) -> None:
+        """Keep a session of this very server before it is asked to start."""
+        try:
+            self._kept.keep(path, octoprint.login())
+        except (OctoPrintError, OSError) as error:
+            raise NotAsked(f"the start was not asked for: {error}") from error
+        octoprint.start(path)
+
+    def _prove(self, octoprint: OctoPrint, path: str) -> ServerProof:
+        session = self._kept.recall(path)
+        same = session is not None and is_taken(
+            octoprint.address, session, self._spec.http_timeout_s
+        )
+        return ServerProof(same)
 
     def _client(self) -> OctoPrint:
         if self._octoprint is None:
             self._octoprint = OctoPrint(
-                self._spec.address or "", self._spec.api_key or "", timeout_s=self._spec.http_timeout_s
+                self._spec.address or "",
+                self._spec.api_key or "",
+                timeout_s=self._spec.http_timeout_s,
             )
         return self._octoprint
 
@@ -88,27 +142,6 @@ class Caller(threading.Thread):
                 "fields": {"call": type(call).__name__, "error": str(error)},
             },
         )
-
-
-def _carry_out(octoprint: OctoPrint, call: Call) -> CallOutcome:
-    match call:
-        case Look(path):
-            return octoprint.look(path)
-        case ConnectPrinter():
-            octoprint.connect_printer()
-        case StartFile(path):
-            octoprint.start(path)
-        case PauseFile():
-            octoprint.pause()
-        case ResumeFile():
-            octoprint.resume()
-        case CancelFile():
-            octoprint.cancel()
-        case DeleteFile(path):
-            octoprint.delete(path)
-        case _:
-            assert_never(call)
-    return None
 
 
 def _kind(error: OctoPrintError) -> FailureKind:

@@ -14,6 +14,7 @@ from typing import assert_never
 
 import zmq
 
+from pms import crash_points
 from pms.bus.dealer import Dealer, Granted
 from pms.bus.messages import Heartbeat, PrinterReady, PrintStarting, Telemetry
 from pms.mailbox import Mailbox
@@ -144,6 +145,7 @@ class PrinterLoop:
         for action in actions:
             match action:
                 case Emit(event):
+                    crash_points.reach(f"emit_{type(event).__name__}")
                     self._dealer.report(event, time.monotonic())
                 case Tell(message):
                     self._dealer.telemetry(message)

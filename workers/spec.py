@@ -26,6 +26,8 @@ class WorkerSpec:
     cache_folder: Path
     cache_bytes: int
     file_server_base_url: str | None = field(repr=False)
+    #: Keeps the log-in that was made before the last start, for its owner alone.
+    session_file: Path
     #: Where submitted G-code lies when there is no file server.
     gcode_folder: Path
     log_level: str

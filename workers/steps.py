@@ -63,7 +63,30 @@ class DeleteFile:
     path: str
 
 
-Call = Look | ConnectPrinter | StartFile | PauseFile | ResumeFile | CancelFile | DeleteFile
+@dataclass(frozen=True, slots=True)
+class ProveServer:
+    """Find out whether OctoPrint is still the process that was asked to start this file."""
+
+    path: str
+
+
+Call = (
+    Look
+    | ConnectPrinter
+    | StartFile
+    | ProveServer
+    | PauseFile
+    | ResumeFile
+    | CancelFile
+    | DeleteFile
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ServerProof:
+    """OctoPrint is provably the same process as before the start, or provably another one."""
+
+    same: bool
 
 
 class FailureKind(Enum):
@@ -88,7 +111,7 @@ class CallFailed:
     certainly_not_done: bool
 
 
-CallOutcome = Observation | CallFailed | None
+CallOutcome = Observation | ServerProof | CallFailed | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -7,6 +7,7 @@ import random
 import threading
 from collections.abc import Callable
 
+from pms import crash_points
 from pms.domain.backoff import backoff_s
 from pms.domain.states import TransferProblem
 from pms.errors import PMSError
@@ -50,6 +51,7 @@ class Transfer(threading.Thread):
         self._on_progress = on_progress
         self._on_end = on_end
         self._aborted = threading.Event()
+        self._cache = GcodeCache(spec.cache_folder, spec.cache_bytes)
 
     def abort(self) -> None:
         """End soon; no outcome will be handed over."""
@@ -70,6 +72,9 @@ class Transfer(threading.Thread):
                 return self._failed(TransferProblem.GCODE_UNUSABLE, error)
             except PMSError as error:
                 failures += 1
+                if isinstance(error, WrongFileError):
+                    # The copy in the cache may have rotted on the disk.
+                    self._cache.discard(self._request.job_id)
                 self._log(error, failures)
                 if failures > self._spec.transfer_retries or self._aborted.is_set():
                     return self._failed(_blame(error), error)
@@ -77,14 +82,16 @@ class Transfer(threading.Thread):
             self._aborted.wait(backoff_s(failures, random.random()))
 
     def _transfer(self) -> TransferOutcome:
-        cache = GcodeCache(self._spec.cache_folder, self._spec.cache_bytes)
         source = self._source()
         with (
-            cache.fetch(self._request.job_id, source, abort=self._aborted.is_set) as gcode,
+            self._cache.fetch(self._request.job_id, source, abort=self._aborted.is_set) as gcode,
             OctoPrint(
-                self._spec.address or "", self._spec.api_key or "", timeout_s=self._spec.http_timeout_s
+                self._spec.address or "",
+                self._spec.api_key or "",
+                timeout_s=self._spec.http_timeout_s,
             ) as octoprint,
         ):
+            crash_points.reach("gcode_cached")
             path = octoprint.upload(
                 gcode.path,
                 self._request.remote_path,
@@ -92,6 +99,7 @@ class Transfer(threading.Thread):
                 timeout_s=self._spec.upload_timeout_s,
                 abort=self._aborted.is_set,
             )
+            crash_points.reach("uploaded")
             _verify(octoprint, path, gcode)
         return TransferOutcome(
             attempt_id=self._request.attempt_id,

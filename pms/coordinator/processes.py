@@ -139,6 +139,7 @@ class PrinterProcesses:
             cache_folder=settings.data_dir / "cache",
             cache_bytes=settings.cache_bytes,
             file_server_base_url=settings.file_server_base_url,
+            session_file=settings.runtime_dir / f"printer-{row.id}.session",
             gcode_folder=settings.data_dir / "gcode",
             log_level=settings.log_level,
             log_format=settings.log_format,

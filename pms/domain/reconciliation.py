@@ -49,10 +49,17 @@ class Belief:
     sha1: str | None = None
     #: Byte offset behind the last M0; paused there, the part is complete.
     finish_marker: int | None = None
-    #: OctoPrint has provably been the same process since the start was asked for.
-    same_server: bool = False
+    #: OctoPrint has provably been the same process since the start was asked for; None: that
+    #: will be known soon.
+    same_server: bool | None = False
+    #: OctoPrint has refused the only request to start, for this reason.
+    start_refusal: str = ""
     #: The print was seen paused at its end marker.
     paused_at_marker: bool = False
+    #: The bed is said to be empty: nothing but the end of the file is waited for.
+    clearing: bool = False
+    #: The file has gone on behind its end marker.
+    tail_ran: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -111,6 +118,8 @@ def _starting(belief: Belief, seen: Observation) -> Conclusion:
         return Conclusion(verdict=Verdict.STARTED)
     if seen.file is not None and seen.file.was_printed:
         return _outcome(seen.file)
+    if belief.start_refusal:
+        return Conclusion(verdict=Verdict.RETURNED, reason=belief.start_refusal)
     if seen.activity is Activity.CONNECTING:
         return UNCHANGED
     if seen.activity in (Activity.DISCONNECTED, Activity.ERROR):
@@ -120,6 +129,8 @@ def _starting(belief: Belief, seen: Observation) -> Conclusion:
 
 
 def _never_seen(belief: Belief, seen: Observation) -> Conclusion:
+    if belief.same_server is None:
+        return UNCHANGED
     if seen.file is None or not belief.same_server:
         return Conclusion(
             verdict=Verdict.ASK_PERSON,
@@ -152,7 +163,7 @@ def _running(belief: Belief, seen: Observation) -> Conclusion:
 
 def _goes_on(belief: Belief, seen: Observation) -> Conclusion:
     if seen.activity is Activity.PAUSED:
-        if _at_marker(belief, seen):
+        if rests_at_marker(belief, seen):
             return Conclusion(verdict=Verdict.FINISHED)
         if belief.state is not AttemptState.PAUSED:
             return Conclusion(verdict=Verdict.PAUSED, certain=belief.finish_marker is None)
@@ -161,21 +172,53 @@ def _goes_on(belief: Belief, seen: Observation) -> Conclusion:
     return UNCHANGED
 
 
-def _at_marker(belief: Belief, seen: Observation) -> bool:
+def rests_at_marker(belief: Belief, seen: Observation) -> bool:
+    """Whether our print is paused with its part complete."""
     return (
-        belief.finish_marker is not None
+        _prints_ours(belief, seen)
+        and seen.activity is Activity.PAUSED
+        and belief.finish_marker is not None
         and seen.filepos is not None
         and seen.filepos >= belief.finish_marker
     )
 
 
+def runs(belief: Belief, seen: Observation) -> bool:
+    """Whether our file is being worked on, and not just held in a pause."""
+    return _prints_ours(belief, seen) and seen.activity is not Activity.PAUSED
+
+
 def _finished(belief: Belief, seen: Observation) -> Conclusion:
     """Without the pause at the marker nobody has shown that the part was taken off."""
-    if not belief.paused_at_marker or _prints_ours(belief, seen):
+    if _prints_ours(belief, seen):
         return UNCHANGED
-    if seen.file is not None and seen.file.was_printed:
+    if belief.clearing:
+        return _clearing(belief, seen)
+    if belief.paused_at_marker and seen.file is not None and seen.file.was_printed:
         return Conclusion(verdict=Verdict.CLEARED)
     return UNCHANGED
+
+
+def _clearing(belief: Belief, seen: Observation) -> Conclusion:
+    """A file that went on to clear the bed has to succeed in it; else its part may still be there.
+
+    Where nothing could go on any more, the word that the bed is empty is enough.
+    """
+    if seen.file is not None and seen.file.was_printed:
+        if seen.file.last_success:
+            return Conclusion(verdict=Verdict.CLEARED)
+        return Conclusion(verdict=Verdict.ASK_PERSON, reason=_NOT_CLEARED)
+    if not belief.tail_ran:
+        return Conclusion(verdict=Verdict.CLEARED)
+    if seen.activity is Activity.CONNECTING:
+        return UNCHANGED
+    return Conclusion(verdict=Verdict.ASK_PERSON, reason=_NOT_CLEARED, certain=False)
+
+
+_NOT_CLEARED = (
+    "the file was interrupted behind its end marker, while the bed was being cleared:"
+    " look at the bed, then clear it"
+)
 
 
 def _outcome(file: FileFacts) -> Conclusion:

@@ -96,13 +96,41 @@ def test_a_copy_that_has_not_started(
         (True, seen(A.DISCONNECTED, fresh(), path=None), V.FAILED, False),
         (True, seen(A.ERROR, fresh(), path=None), V.FAILED, False),
         (True, seen(A.CONNECTING, fresh(), path=None), V.UNCHANGED, True),
+        # The proof is under way: a person is not asked before it has come or failed to.
+        (None, seen(A.OPERATIONAL, fresh()), V.UNCHANGED, True),
+        (None, seen(A.OPERATIONAL, None), V.UNCHANGED, True),
+        (None, seen(A.PRINTING, fresh()), V.STARTED, True),
+        (None, seen(A.OPERATIONAL, SUCCESS), V.FINISHED, True),
+        (None, seen(A.ERROR, fresh(), path=None), V.FAILED, False),
     ],
 )
 def test_a_start_whose_outcome_is_open(
-    same_server: bool, observation: Observation, verdict: Verdict, certain: bool
+    same_server: bool | None, observation: Observation, verdict: Verdict, certain: bool
 ) -> None:
     conclusion = reconcile(belief(S.STARTING, same_server=same_server), observation)
     assert (conclusion.verdict, conclusion.certain) == (verdict, certain)
+
+
+@pytest.mark.parametrize("same_server", [True, False, None])
+@pytest.mark.parametrize(
+    ("observation", "verdict"),
+    [
+        (seen(A.OPERATIONAL, fresh()), V.RETURNED),
+        (seen(A.OPERATIONAL, None, path=None), V.RETURNED),
+        (seen(A.PRINTING, fresh(), path=OTHER), V.RETURNED),
+        (seen(A.DISCONNECTED, fresh(), path=None), V.RETURNED),
+        # It was refused because somebody else had started this very file.
+        (seen(A.PRINTING, fresh()), V.STARTED),
+        (seen(A.OPERATIONAL, SUCCESS), V.FINISHED),
+        (seen(A.OPERATIONAL, FAILURE), V.FAILED),
+    ],
+)
+def test_a_start_that_was_refused(
+    observation: Observation, verdict: Verdict, same_server: bool | None
+) -> None:
+    believed = belief(S.STARTING, same_server=same_server, start_refusal="409")
+    conclusion = reconcile(believed, observation)
+    assert (conclusion.verdict, conclusion.certain) == (verdict, True)
 
 
 @pytest.mark.parametrize("state", RUNNING)
@@ -145,9 +173,7 @@ def test_a_print_that_runs(
         (S.PAUSED, seen(A.PRINTING, fresh(), filepos=40), V.RESUMED),
     ],
 )
-def test_pause_and_resume(
-    state: AttemptState, observation: Observation, verdict: Verdict
-) -> None:
+def test_pause_and_resume(state: AttemptState, observation: Observation, verdict: Verdict) -> None:
     assert reconcile(belief(state), observation).verdict is verdict
 
 
@@ -181,6 +207,43 @@ def test_a_finished_part_on_the_bed(
     assert reconcile(believed, observation).verdict is verdict
 
 
+@pytest.mark.parametrize("paused_at_marker", [True, False])
+@pytest.mark.parametrize(
+    ("tail_ran", "observation", "verdict", "certain"),
+    [
+        (False, seen(A.PAUSED, fresh(), filepos=90), V.UNCHANGED, True),
+        (True, seen(A.PRINTING, fresh(), filepos=95), V.UNCHANGED, True),
+        (True, seen(A.FINISHING, SUCCESS), V.UNCHANGED, True),
+        (True, seen(A.OPERATIONAL, SUCCESS), V.CLEARED, True),
+        (False, seen(A.OPERATIONAL, SUCCESS), V.CLEARED, True),
+        (False, seen(A.PRINTING, SUCCESS, path=OTHER), V.CLEARED, True),
+        # The file was to push the part off, and did not come to its end.
+        (True, seen(A.OPERATIONAL, FAILURE), V.ASK_PERSON, True),
+        (True, seen(A.ERROR, FAILURE, path=None), V.ASK_PERSON, True),
+        (False, seen(A.OPERATIONAL, FAILURE), V.ASK_PERSON, True),
+        (True, seen(A.ERROR, fresh(), path=None), V.ASK_PERSON, False),
+        (True, seen(A.OPERATIONAL, fresh(), path=None), V.ASK_PERSON, False),
+        (True, seen(A.OPERATIONAL, None, path=None), V.ASK_PERSON, False),
+        (True, seen(A.CONNECTING, fresh(), path=None), V.UNCHANGED, True),
+        # The pause was lost with the connection: a person has taken the part off all the same.
+        (False, seen(A.DISCONNECTED, fresh(), path=None), V.CLEARED, True),
+        (False, seen(A.OPERATIONAL, fresh(), path=None), V.CLEARED, True),
+    ],
+)
+def test_a_bed_that_is_being_cleared(
+    tail_ran: bool,
+    observation: Observation,
+    verdict: Verdict,
+    certain: bool,
+    paused_at_marker: bool,
+) -> None:
+    believed = belief(
+        S.FINISHED, paused_at_marker=paused_at_marker, clearing=True, tail_ran=tail_ran
+    )
+    conclusion = reconcile(believed, observation)
+    assert (conclusion.verdict, conclusion.certain) == (verdict, certain)
+
+
 @pytest.mark.parametrize("state", [S.CLEARED, S.FAILED, S.CANCELLED, S.RETURNED])
 @pytest.mark.parametrize("activity", list(Activity))
 def test_what_is_over_stays_over(state: AttemptState, activity: Activity) -> None:
@@ -196,8 +259,9 @@ def test_what_may_have_started_is_never_sent_or_given_back(
 ) -> None:
     """If in doubt, the print was started: a second start needs proof that there was none."""
     observation = seen(activity, file, path=path)
-    verdict = reconcile(belief(state, same_server=False), observation).verdict
-    assert verdict not in (V.UPLOAD, V.STAGED, V.START_AGAIN, V.RETURNED)
+    for same_server in (False, None):
+        verdict = reconcile(belief(state, same_server=same_server), observation).verdict
+        assert verdict not in (V.UPLOAD, V.STAGED, V.START_AGAIN, V.RETURNED)
 
 
 @pytest.mark.parametrize("activity", list(Activity))

@@ -53,10 +53,10 @@ def find_octoprint(environ: Mapping[str, str] = os.environ) -> Path:
 class OctoPrintServer:
     """One server with a base folder and a port of its own.
 
-    `speed`: at "fast" moves take no time and the heaters are hot; at "normal" moves take a
-    tenth of their nominal time and heating 0.1 s a degree; at "slow" moves take their nominal
-    time. A dwell (`G4 P50`) takes its 50 ms at every speed. `users` adds to the
-    administrator; `virtual_printer` and `config` are laid over the settings.
+    `speed`: at "fast" moves take no time, at "brisk" a fiftieth of their nominal time, and the
+    heaters are hot; at "normal" moves take a tenth of it and heating 0.1 s a degree; at "slow"
+    moves take their nominal time. A dwell (`G4 P50`) takes its 50 ms at every speed. `users`
+    adds to the administrator; `virtual_printer` and `config` are laid over the settings.
 
     A folder is used again as it is, except that the first start writes its settings anew.
     All methods may be called from any thread, one at a time.

@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-Speed = Literal["fast", "normal", "slow"]
+Speed = Literal["fast", "brisk", "normal", "slow"]
 
 #: Percent for M220 and M221. The virtual printer sleeps a tenth of a move's nominal time.
-SPEED_PERCENT: Mapping[Speed, int] = {"fast": 10_000_000, "normal": 100, "slow": 10}
+SPEED_PERCENT: Mapping[Speed, int] = {"fast": 10_000_000, "brisk": 500, "normal": 100, "slow": 10}
 
 PASSWORD_ROUNDS = 29_000
 
@@ -87,7 +87,7 @@ def _write_json(path: Path, data: Mapping[str, Any]) -> None:
 def _virtual_printer(speed: Speed) -> dict[str, Any]:
     # The default injects four communication errors into every print.
     settings: dict[str, Any] = {"enabled": True, "simulated_errors": []}
-    if speed == "fast":
+    if speed in {"fast", "brisk"}:
         # Hot already, so that M109 and M190 return at once; a pause waits for the next "wait".
         settings |= {"ambientTemperature": 300.0, "waitInterval": 0.2}
     return settings

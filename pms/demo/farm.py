@@ -1,0 +1,211 @@
+"""What the demonstration consists of: OctoPrint servers, and a PMS of its own.
+
+Nothing here waits; a caller that waits looks at `check` in between.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import socket
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pms.bus.control import Clear, GetStatus, ask
+from pms.bus.endpoints import Endpoints
+from pms.cli.storage import open_database
+from pms.config import Settings
+from pms.demo.children import log_tail, start_child, stop_child
+from pms.demo.octoprint_server import HOST, OctoPrintServer
+from pms.errors import CoordinatorNotRunningError, PMSError
+from pms.setting_table import TABLE
+from pms.store import catalog, job_overview
+from pms.store.catalog import NewPrinter
+from pms.store.database import Database
+from pms.store.job_overview import CopyDetails, JobSummary
+
+GCODE = Path(__file__).with_name("cube.gcode")
+
+#: The models of the printers, in turn.
+MODELS = ("MK4", "MK4", "MINI")
+POLL_INTERVAL_S = 1
+#: A coordinator ends within 10 s; then it is ended.
+COORDINATOR_STOP_S = 12.0
+STATUS_TIMEOUT_S = 2.0
+#: Below the ports that Linux gives to outgoing connections: while a server is not up yet, a
+#: connection to its port from that same port would reach itself, and keep it from the server.
+FIRST_PORT, LAST_PORT = 10_000, 30_000
+
+# As the installed program does, wherever it was installed.
+_PROGRAM = (
+    sys.executable,
+    "-P",
+    "-c",
+    "from pms.cli.coordinator import main; raise SystemExit(main())",
+)
+
+
+class DemoError(PMSError):
+    """The demonstration cannot go on."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DemoPrinter:
+    """A virtual printer and the OctoPrint that drives it."""
+
+    name: str
+    model: str
+    server: OctoPrintServer
+
+
+class Command:
+    """A command of PMS at work, with its output in a file of its own."""
+
+    def __init__(self, process: subprocess.Popen[bytes], output: Path) -> None:
+        self._process = process
+        self._output = output
+
+    def done(self) -> bool:
+        """Whether it has succeeded; raises DemoError with its words when it has failed."""
+        code = self._process.poll()
+        if code:
+            raise DemoError(f"a command failed: {log_tail(self._output, 1) or f'exit code {code}'}")
+        return code is not None
+
+    @property
+    def output(self) -> str:
+        """What it has printed so far."""
+        return self._output.read_text(encoding="utf-8")
+
+
+class DemoFarm:
+    """Starts and stops the processes in a folder of its own, and talks with PMS as people do."""
+
+    def __init__(self, folder: Path, octoprint: Path, printers: int) -> None:
+        self.printers = list(_printers(folder, octoprint, printers))
+        self.folder = folder
+        self._environment = _environment(folder / "pms-data")
+        self._settings = Settings.from_environment(self._environment)
+        self._control = Endpoints(self._settings.runtime_dir).control
+        self._database = Database(self._settings.database_url)
+        self._log = folder / "coordinator.log"
+        self._coordinator: subprocess.Popen[bytes] | None = None
+        self._commands: list[subprocess.Popen[bytes]] = []
+
+    def start(self) -> None:
+        """Start all servers and the coordinator at once; raises OSError when that fails."""
+        for printer in self.printers:
+            printer.server.start()
+        self._register()
+        self._coordinator = self._start("start", log=self._log)
+
+    def check(self) -> None:
+        """Raise DemoError when a process that should run has ended."""
+        for printer in self.printers:
+            if not printer.server.running:
+                raise DemoError(f"the OctoPrint of {printer.name} has ended")
+        if self._coordinator is not None and (code := self._coordinator.poll()) is not None:
+            words = log_tail(self._log, 1)
+            raise DemoError(f"the coordinator has ended with the exit code {code}: {words}")
+
+    def command(self, *arguments: str) -> Command:
+        """Start a command of PMS, such as `submit`."""
+        output = self.folder / f"command-{len(self._commands) + 1}.log"
+        process = self._start(*arguments, log=output)
+        self._commands.append(process)
+        return Command(process, output)
+
+    def status(self) -> dict[str, Any] | None:
+        """What `status --json` shows; None while the coordinator does not answer."""
+        try:
+            status: dict[str, Any] = ask(self._control, GetStatus(), STATUS_TIMEOUT_S)
+        except CoordinatorNotRunningError:
+            return None
+        return status
+
+    def clear(self, printer: str, print_id: int) -> None:
+        """Tell PMS that a bed is empty; raises RefusedError and CoordinatorNotRunningError."""
+        ask(self._control, Clear(printer=printer, print_id=print_id))
+
+    def newest_job(self) -> JobSummary:
+        """The job that was submitted last."""
+        with self._database.read() as connection:
+            return job_overview.newest(connection, 1)[0]
+
+    def copies(self, job_id: int) -> list[CopyDetails]:
+        """What `job show` shows of a job's copies."""
+        with self._database.read() as connection:
+            return job_overview.copies(connection, job_id)
+
+    def stop(self) -> None:
+        """End every process and return when all are gone."""
+        for command in self._commands:
+            stop_child(command, 1.0)
+        if self._coordinator is not None:
+            stop_child(self._coordinator, COORDINATOR_STOP_S)
+        for printer in self.printers:
+            printer.server.kill()  # nobody needs what it would still write
+        self._database.close()
+
+    def _register(self) -> None:
+        """Enter the printers, as `printer add` does."""
+        with open_database(self._settings) as database, database.begin() as connection:
+            for printer in self.printers:
+                model_id, _ = catalog.find_or_create_model(connection, printer.model)
+                entry = NewPrinter(
+                    name=printer.name,
+                    model_id=model_id,
+                    address=printer.server.url,
+                    api_key=printer.server.api_key,
+                    autostart=None,
+                )
+                catalog.add_printer(connection, entry)
+
+    def _start(self, *arguments: str, log: Path) -> subprocess.Popen[bytes]:
+        command = [*_PROGRAM, *arguments]
+        return start_child(command, folder=self.folder, log=log, environment=self._environment)
+
+
+def _printers(folder: Path, octoprint: Path, count: int) -> Iterator[DemoPrinter]:
+    numbers = Counter[str]()
+    for index, port in enumerate(_free_ports(count)):
+        model = MODELS[index % len(MODELS)]
+        numbers[model] += 1
+        name = f"{model}-{numbers[model]}"
+        server = OctoPrintServer(octoprint, folder / f"octoprint-{name}", port, speed="brisk")
+        yield DemoPrinter(name=name, model=model, server=server)
+
+
+def _free_ports(count: int) -> list[int]:
+    found: list[int] = []
+    while len(found) < count:
+        port = random.randint(FIRST_PORT, LAST_PORT)
+        if port not in found and _is_free(port):
+            found.append(port)
+    return found
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return False
+    return True
+
+
+def _environment(data_dir: Path) -> dict[str, str]:
+    """The caller's environment, but none of the settings of the PMS that may run here for real."""
+    known = {setting.variable for setting in TABLE}
+    kept = {name: value for name, value in os.environ.items() if name not in known}
+    return kept | {
+        "PMS_DATA_DIR": str(data_dir),
+        "PMS_POLL_INTERVAL": str(POLL_INTERVAL_S),
+        "PYTHONUNBUFFERED": "1",
+    }

@@ -11,22 +11,22 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from pms.cli.output import add_row, count, duration, moment, percent, table, visible
+from pms.cli.output import ROUNDING, add_row, count, duration, moment, percent, table, visible
 from pms.domain.states import Bed, PrinterState
 
 Status = dict[str, Any]
 Printer = dict[str, Any]
 
-#: Below this width, temperatures and models give way, and details stand below the table.
-WIDE = 120
-BAR_WIDTH = 20
-#: The share by which a print is told to have come further, 0 to 1.
-STEP = 0.1
+#: Below this width, models and temperatures give way.
+WIDE = 110
+BAR_WIDTH = 16
+#: How often a print is told to have come further until it is done.
+STEPS = 10
 #: Reasons, and jobs within a reason, that are listed before the rest is only counted.
 REASONS_SHOWN = 8
 JOBS_SHOWN = 6
 
-_STYLES = {
+_STYLES: dict[str, str] = {
     PrinterState.STARTING: "dim",
     PrinterState.UNREACHABLE: "red",
     PrinterState.UNAUTHORIZED: "red",
@@ -105,13 +105,10 @@ def summary(printers: Sequence[Printer]) -> str:
 def printer_parts(
     printers: Sequence[Printer], width: int, *, bars: bool
 ) -> Iterable[RenderableType]:
-    """A table of printers, and on a narrow screen their details below it."""
+    """A table of printers, and below it, where there is room for words, their details."""
     if not printers:
         return
-    wide = width >= WIDE
-    yield printer_table(printers, wide=wide, bars=bars)
-    if wide:
-        return
+    yield printer_table(printers, wide=width >= WIDE, bars=bars)
     for printer in printers:
         if printer["detail"]:
             yield Text(visible(f"{printer['name']}: {printer['detail']}"), style="dim")
@@ -119,9 +116,9 @@ def printer_parts(
 
 def printer_table(printers: Sequence[Printer], *, wide: bool, bars: bool) -> Table:
     """A row for each printer."""
-    more = ["Temperatures", "Detail"] if wide else []
-    names = ["Id", "Printer", *(["Model"] if wide else []), "State", "Bed", "Print", "Done", "Left"]
-    made = table(*names, *more, right=() if bars else ("Done",))
+    model, heaters = (["Model"], ["Temperatures"]) if wide else ([], [])
+    names = ["Id", "Printer", *model, "State", "Bed", "Print", "Done", "Left", *heaters]
+    made = table(*names, right=() if bars else ("Done",))
     for printer in printers:
         cells: list[RenderableType | int | None] = [printer["id"], printer["name"]]
         cells += [printer["model"]] if wide else []
@@ -132,7 +129,7 @@ def printer_table(printers: Sequence[Printer], *, wide: bool, bars: bool) -> Tab
             _done(printer, bars=bars),
             duration(printer["eta_s"]),
         ]
-        cells += [temperatures(printer["temperatures"]), printer["detail"]] if wide else []
+        cells += [temperatures(printer["temperatures"])] if wide else []
         add_row(made, *cells)
     return made
 
@@ -155,8 +152,7 @@ def percent_in_steps(printer: Printer) -> str:
     share = share_done(printer)
     if share is None:
         return ""
-    # A little more, so that 0.3, which is stored a little smaller, reaches its step.
-    words = percent(int(share / STEP + 1e-9) * STEP + 1e-9)
+    words = percent(int(share * STEPS + ROUNDING) / STEPS)
     return f"{words} sent" if printer["state"] == PrinterState.TRANSFERRING else words
 
 
@@ -220,7 +216,7 @@ def _urgency(printer: Printer) -> tuple[int, int]:
 
 
 def _state(state: str) -> Text:
-    return Text(state, style=_STYLES.get(PrinterState(state), ""))
+    return Text(state, style=_STYLES.get(state, ""))
 
 
 def _bed(bed: str) -> Text:
@@ -242,7 +238,7 @@ def _done(printer: Printer, *, bars: bool) -> RenderableType:
     if not bars or share is None:
         return words
     row = Table.grid(padding=(0, 1))
-    row.add_row(ProgressBar(total=1.0, completed=share, width=BAR_WIDTH), words)
+    row.add_row(f"{words:>9}", ProgressBar(total=1.0, completed=share, width=BAR_WIDTH))
     return row
 
 

@@ -16,6 +16,8 @@ from rich.text import Text
 
 #: Wide enough that nothing is cut in a file or for grep.
 WIDTH_WITHOUT_TERMINAL = 200
+#: Added before rounding down, because shares such as 0.29 are stored a little smaller.
+ROUNDING = 1e-9
 
 
 def console(stream: TextIO | None = None) -> Console:
@@ -126,7 +128,7 @@ def percent(share: float | None) -> str:
     """A share from 0 to 1; a dash when it is not known. 100 % only when nothing is left."""
     if share is None:
         return "-"
-    return f"{int(share * 100)} %"
+    return f"{int(share * 100 + ROUNDING)} %"
 
 
 def count(number: int, singular: str, plural: str = "") -> str:

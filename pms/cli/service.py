@@ -9,9 +9,10 @@ from pms.cli.session import read_settings
 
 def start(_options: argparse.Namespace) -> int:
     """Run the coordinator; it sets up logging itself."""
+    settings = read_settings()
     from pms.coordinator.service import run
 
-    return run(read_settings())
+    return run(settings)
 
 
 def demo(options: argparse.Namespace) -> int:

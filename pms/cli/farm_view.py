@@ -143,6 +143,9 @@ def share_done(printer: Printer) -> float | None:
     """How far the print is, or before it starts, its transfer; 0 to 1."""
     if printer["state"] == PrinterState.TRANSFERRING:
         return printer.get("transfer")
+    if printer["state"] == PrinterState.FINISHED:
+        # OctoPrint counts what follows the end marker, too; the part is complete.
+        return 1.0
     progress: float | None = printer["progress"]
     return progress
 

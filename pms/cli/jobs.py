@@ -25,7 +25,7 @@ from pms.cli.output import (
 )
 from pms.cli.session import read_settings, status_if_running, wake
 from pms.cli.storage import open_database
-from pms.domain.states import JobStatus, PrintStatus
+from pms.domain.states import AttemptState, JobStatus, PrintStatus
 from pms.errors import PMSError
 from pms.store import catalog, events, job_overview
 from pms.store.job_overview import AttemptDetails, CopyDetails, JobSummary
@@ -187,13 +187,19 @@ def _attempt_parts(copies: Sequence[CopyDetails]) -> list[RenderableType]:
             attempt.number,
             _printer(attempt.printer_id, attempt.printer),
             attempt.state,
-            percent(attempt.progress),
+            percent(_share_done(attempt)),
             moment(attempt.claimed_at),
             moment(attempt.started_at),
             moment(_end(attempt)),
             attempt.error,
         )
     return [Text(), Text("attempts", style="bold"), made]
+
+
+def _share_done(attempt: AttemptDetails) -> float:
+    """What was stored last may be older than the end of the print."""
+    complete = attempt.state in (AttemptState.FINISHED, AttemptState.CLEARED)
+    return 1.0 if complete else attempt.progress
 
 
 def _end(attempt: AttemptDetails) -> datetime | None:

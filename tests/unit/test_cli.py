@@ -333,6 +333,11 @@ def test_colours_only_repeat_what_words_say(monkeypatch: pytest.MonkeyPatch) -> 
     assert "\x1b[1;36m" not in rendered(overview(status(PRINTING), 130), 130, **options)
 
 
+def test_a_finished_print_is_complete() -> None:
+    finished = PRINTING | {"state": "finished", "progress": 0.93}
+    assert " 100 %" in rendered(overview(status(finished), 100), 100)
+
+
 def test_watching_shows_bars_and_the_busy_printers_first() -> None:
     text = rendered(live(status(AWAY, SENDING, PRINTING), 100, "it is gone"), 100)
     assert "━" in text

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import gc
+import importlib
 
-import workers.loop
+from workers.process import end_with_parent
 
-__all__ = ["workers"]
+# By itself, a fork server ends only after the last of its children; first, as the rest takes long.
+end_with_parent()
+importlib.import_module("workers.loop")
 
 # Frozen objects are never visited by a collection, so their pages stay shared.
 gc.collect()

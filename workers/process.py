@@ -21,12 +21,12 @@ _PR_SET_PDEATHSIG = 1
 
 def main(spec: WorkerSpec) -> None:
     """Run one printer until it is told to stop or its coordinator is gone."""
+    _end_with_fork_server()
     from pms import logs
     from workers.loop import PrinterLoop
 
     logs.configure(spec.log_level, spec.log_format, process=spec.identity)
     logs.register_secret(spec.api_key)
-    _end_with_parent()
     faulthandler.enable()
     loop = PrinterLoop(spec)
 
@@ -43,9 +43,16 @@ def main(spec: WorkerSpec) -> None:
         raise SystemExit(1) from None
 
 
-def _end_with_parent() -> None:
-    """Let Linux end this process when the fork server, and so the coordinator, is gone."""
+def _end_with_fork_server() -> None:
     parent = os.getppid()
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    end_with_parent()
     if os.getppid() != parent or parent == 1:
         raise SystemExit(0)
+
+
+def end_with_parent() -> None:
+    """Let Linux kill this process when its parent ends, even while it hangs or is frozen.
+
+    That is the fork server for a printer's process, and the coordinator for the fork server.
+    """
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

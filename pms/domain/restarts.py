@@ -234,7 +234,8 @@ def _abort(state: State, now: float) -> Decision:
         due_at=now + ABORT_TIMEOUT_S,
         next_signal=signal.SIGKILL,
     )
-    return stopping, (Signal(number=signal.SIGABRT),)
+    # One that was stopped would see the first signal only when it goes on.
+    return stopping, (Signal(number=signal.SIGABRT), Signal(number=signal.SIGCONT))
 
 
 def _escalate(state: State, now: float) -> Decision:

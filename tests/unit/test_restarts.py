@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from signal import SIGABRT, SIGKILL, SIGTERM
+from signal import SIGABRT, SIGCONT, SIGKILL, SIGTERM
 
 import pytest
 from hypothesis import given
@@ -71,7 +71,7 @@ def aborting(failures: int = 0, wanted: bool = True, at: float = NOW) -> State:
 
 SPAWN = (Spawn(),)
 ASK = (SendStop(),)
-ABORT = (Signal(number=SIGABRT),)
+ABORT = (Signal(number=SIGABRT), Signal(number=SIGCONT))
 TERM = (Signal(number=SIGTERM),)
 KILL = (Signal(number=SIGKILL),)
 

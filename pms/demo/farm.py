@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import os
 import random
+import signal
 import socket
 import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -89,7 +91,7 @@ class DemoFarm:
     def __init__(self, folder: Path, octoprint: Path, printers: int) -> None:
         self.printers = list(_printers(folder, octoprint, printers))
         self.folder = folder
-        self._environment = _environment(folder / "pms-data")
+        self._environment = _environment(folder)
         self._settings = Settings.from_environment(self._environment)
         self._control = Endpoints(self._settings.runtime_dir).control
         self._database = Database(self._settings.database_url)
@@ -148,6 +150,7 @@ class DemoFarm:
             stop_child(command, 1.0)
         if self._coordinator is not None:
             stop_child(self._coordinator, COORDINATOR_STOP_S)
+            _end_group(self._coordinator.pid)
         for printer in self.printers:
             printer.server.kill()  # nobody needs what it would still write
         self._database.close()
@@ -167,8 +170,14 @@ class DemoFarm:
                 catalog.add_printer(connection, entry)
 
     def _start(self, *arguments: str, log: Path) -> subprocess.Popen[bytes]:
-        command = [*_PROGRAM, *arguments]
-        return start_child(command, folder=self.folder, log=log, environment=self._environment)
+        return start_child(
+            [*_PROGRAM, *arguments],
+            folder=self.folder,
+            log=log,
+            environment=self._environment,
+            # A coordinator ends its printers' processes, if it is given the time.
+            death_signal=signal.SIGTERM,
+        )
 
 
 def _printers(folder: Path, octoprint: Path, count: int) -> Iterator[DemoPrinter]:
@@ -200,12 +209,18 @@ def _is_free(port: int) -> bool:
     return True
 
 
-def _environment(data_dir: Path) -> dict[str, str]:
+def _end_group(leader: int) -> None:
+    """End what a coordinator that has crashed leaves behind."""
+    with suppress(ProcessLookupError):
+        os.killpg(leader, signal.SIGKILL)
+
+
+def _environment(folder: Path) -> dict[str, str]:
     """The caller's environment, but none of the settings of the PMS that may run here for real."""
     known = {setting.variable for setting in TABLE}
     kept = {name: value for name, value in os.environ.items() if name not in known}
     return kept | {
-        "PMS_DATA_DIR": str(data_dir),
+        "PMS_DATA_DIR": str(folder / "pms-data"),
         "PMS_POLL_INTERVAL": str(POLL_INTERVAL_S),
-        "PYTHONUNBUFFERED": "1",
+        "TMPDIR": str(folder),
     }

@@ -78,6 +78,7 @@ def run(printers: int | None = None, copies: int | None = None) -> int:
         except (PMSError, OSError) as error:
             raise DemoError(f"the demo has failed: {error}; its logs are in {folder}") from error
         shutil.rmtree(folder, ignore_errors=True)
+    show_line("stopped everything that was started")
     return code
 
 

@@ -92,6 +92,7 @@ class Transfer(threading.Thread):
             ) as octoprint,
         ):
             crash_points.reach("gcode_cached")
+            _make_room(octoprint, self._request.remote_path)
             path = octoprint.upload(
                 gcode.path,
                 self._request.remote_path,
@@ -139,6 +140,16 @@ def _blame(error: PMSError) -> TransferProblem:
     if isinstance(error, OctoPrintError | WrongFileError):
         return TransferProblem.UPLOAD_FAILED
     return TransferProblem.GCODE_UNAVAILABLE
+
+
+def _make_room(octoprint: OctoPrint, path: str) -> None:
+    """Remove what an earlier database or upload has left under this name.
+
+    OctoPrint keeps the print history of a file that is replaced by one of the same content, and
+    a copy that was printed in another life would count as this one.
+    """
+    if octoprint.file(path) is not None:
+        octoprint.delete(path)
 
 
 def _verify(octoprint: OctoPrint, path: str, gcode: CachedGcode) -> None:

@@ -40,14 +40,22 @@ class Coordinator:
 
     # -- life -----------------------------------------------------------------
 
-    def start(self) -> None:
+    def launch(self) -> None:
+        """Start it without waiting for it to answer."""
         self._process = start_child(
             [COMMANDS / "pms-coordinator", "start"],
             folder=self.folder,
             log=self.log,
             environment=self.environment,
         )
+
+    def start(self) -> None:
+        self.launch()
         wait_until(self._answers, 30.0, "an answer of the coordinator")
+
+    @property
+    def running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
 
     def _answers(self) -> bool:
         if self._process is not None and self._process.poll() is not None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -38,16 +40,31 @@ class Demo:
     of those whose parents are gone: so they are found.
     """
 
-    def __init__(self, *options: str, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        *options: str,
+        environment: Mapping[str, str] | None = None,
+        terminal: bool = False,
+    ) -> None:
         # Short, because the sockets' paths below it must be.
         self.folder = Path(tempfile.mkdtemp(prefix="d-", dir="/tmp"))
         self._output = self.folder.with_suffix(".out")
         self._errors = self.folder.with_suffix(".err")
+        command = [str(COMMANDS / "pms-coordinator"), "demo", *options]
+        if terminal:
+            command = [
+                "script",
+                "--quiet",
+                "--return",
+                "--command",
+                shlex.join(command),
+                os.devnull,
+            ]
         inherited = {name: text for name, text in os.environ.items() if name != "COLUMNS"}
         with self._output.open("wb") as output, self._errors.open("wb") as errors:
             self._process = subprocess.Popen(
-                [COMMANDS / "pms-coordinator", "demo", *options],
-                stdin=subprocess.DEVNULL,
+                command,
+                stdin=subprocess.PIPE if terminal else subprocess.DEVNULL,
                 stdout=output,
                 stderr=errors,
                 env=inherited | {"TMPDIR": str(self.folder)} | dict(environment or {}),
@@ -63,6 +80,12 @@ class Demo:
 
     def send(self, number: signal.Signals) -> None:
         self._process.send_signal(number)
+
+    def press_ctrl_c(self) -> None:
+        """As a person does at the terminal."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(b"\x03")
+        self._process.stdin.flush()
 
     def wait_for(self, text: str, timeout_s: float = 60.0) -> None:
         """Wait until it has said this; fails at once when it ends before."""
@@ -104,7 +127,7 @@ class Demo:
 
     def close(self) -> None:
         end(list(self.processes()))
-        self._process.wait(STOP_S)
+        self._process.communicate(timeout=STOP_S)
         shutil.rmtree(self.folder)
         self._output.unlink()
         self._errors.unlink()
@@ -122,8 +145,8 @@ def demo_factory() -> Iterator[DemoFactory]:
     """Starts demonstrations; nothing of them outlives the test."""
     made: list[Demo] = []
 
-    def make(*options: str, environment: Mapping[str, str] | None = None) -> Demo:
-        made.append(Demo(*options, environment=environment))
+    def make(*options: str, **how: Any) -> Demo:
+        made.append(Demo(*options, **how))
         return made[-1]
 
     try:
@@ -174,6 +197,20 @@ def test_ends_without_a_trace_when_interrupted(
     if said:
         assert "interrupted: stopping everything" in demo.output
         assert demo.errors == ""
+
+
+def test_draws_a_live_picture_on_a_terminal_and_obeys_its_ctrl_c(
+    demo_factory: DemoFactory,
+) -> None:
+    demo = demo_factory("--printers", "1", "--copies", "1", terminal=True)
+    demo.wait_for("1 printing; ")
+    assert "Ctrl-C ends all" in demo.output
+    assert "\N{BOX DRAWINGS HEAVY HORIZONTAL}" in demo.output
+    demo.press_ctrl_c()
+    assert demo.exit_code() == INTERRUPTED, demo.output
+    assert "interrupted: stopping everything" in demo.output
+    assert demo.processes() == {}
+    assert demo.left_over() == []
 
 
 def test_no_process_outlives_a_demo_that_was_killed(demo_factory: DemoFactory) -> None:

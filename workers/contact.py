@@ -18,6 +18,8 @@ REFUSED_RETRY_S = 1.0
 #: OctoPrint limits the rate of log-ins.
 UNAUTHORIZED_RETRY_S = 60.0
 LONGEST_BACKOFF_S = 60.0
+#: How soon to look again at a printer that is not connected, if push would not tell.
+LOST_LOOK_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,8 @@ class Contact:
         self._connects = 0
         self._next_connect_at = 0.0
         self.next_look_at = 0.0
+        #: A look was asked for whatever goes wrong, and has not been sent yet.
+        self._urgent = False
         self.observation: Observation | None = None
         self.trouble: Trouble | None = None
         #: Since when OctoPrint or its printer has been out of reach; None: both are there.
@@ -55,8 +59,9 @@ class Contact:
             self.next_look_at = min(self.next_look_at, at)
 
     def look_now(self) -> None:
-        """Look at once, whatever went wrong before."""
+        """Look at once, whatever went wrong before, or goes wrong with a look under way."""
         self.next_look_at = 0.0
+        self._urgent = True
         self._next_connect_at = 0.0
 
     def look_is_due(self, now: float) -> bool:
@@ -66,6 +71,7 @@ class Contact:
     def look_sent(self) -> None:
         """No further look before the answer, unless one is asked for meanwhile."""
         self.next_look_at = float("inf")
+        self._urgent = False
 
     def seen(self, observation: Observation, now: float) -> None:
         """OctoPrint has answered."""
@@ -75,7 +81,8 @@ class Contact:
         self.next_look_at = min(self.next_look_at, now + self._poll_interval_s)
         if observation.activity in (Activity.DISCONNECTED, Activity.ERROR, Activity.CONNECTING):
             self.lost_since = self.lost_since if self.lost_since is not None else now
-            self.want_look(now + min(2.0, self._poll_interval_s))
+            if not self.push_open:
+                self.want_look(now + min(LOST_LOOK_S, self._poll_interval_s))
         else:
             self.lost_since = None
             self._connects = 0
@@ -83,18 +90,24 @@ class Contact:
     def failed(self, failure: CallFailed, now: float) -> None:
         """OctoPrint could not be asked."""
         self.lost_since = self.lost_since if self.lost_since is not None else now
-        self._failures += 1
         if failure.kind is FailureKind.UNAUTHORIZED:
             self.trouble = Trouble(PrinterState.UNAUTHORIZED, failure.text)
-            self.next_look_at = now + UNAUTHORIZED_RETRY_S
-            return
-        self.trouble = Trouble(PrinterState.UNREACHABLE, failure.text)
-        if failure.kind is FailureKind.REFUSED:
-            self.server_epoch += 1
-            self.next_look_at = now + REFUSED_RETRY_S * (0.5 + self._random())
         else:
-            wait = backoff_s(self._failures, self._random(), cap=LONGEST_BACKOFF_S)
-            self.next_look_at = now + max(0.5, wait)
+            self.trouble = Trouble(PrinterState.UNREACHABLE, failure.text)
+        wait = self._wait_after(failure.kind)
+        self.next_look_at = now if self._urgent else now + wait
+
+    def _wait_after(self, kind: FailureKind) -> float:
+        if kind is FailureKind.UNAUTHORIZED:
+            return UNAUTHORIZED_RETRY_S
+        if kind is FailureKind.REFUSED:
+            self.server_epoch += 1
+            # A server that starts refuses, gives odd answers for a moment, and is there: those
+            # must not be taken for the latest of a long row of failures.
+            self._failures = 0
+            return REFUSED_RETRY_S * (0.5 + self._random())
+        self._failures += 1
+        return max(0.5, backoff_s(self._failures, self._random(), cap=LONGEST_BACKOFF_S))
 
     # -- the serial connection ----------------------------------------------------
 
@@ -138,15 +151,14 @@ class Contact:
         """The push connection is alive."""
         self.push_heard_at = now
 
-    def same_server_since(self, epoch: int | None, moment: float | None) -> bool:
-        """Whether OctoPrint is provably the process that it was then.
+    def same_server_since(self, epoch: int | None, moment: float | None) -> bool | None:
+        """Whether OctoPrint is provably the process that it was then; None: not known yet.
 
-        An unbroken push connection proves it, once something came over it after `moment`.
+        An unbroken push connection proves it, once something came over it after `moment`. One
+        that stays silent is closed in the end, so the question does not stay open.
         """
-        return (
-            epoch is not None
-            and moment is not None
-            and self.push_open
-            and epoch == self.server_epoch
-            and self.push_heard_at > moment
-        )
+        if epoch is None or not self.push_open or epoch != self.server_epoch:
+            return False
+        if moment is None or self.push_heard_at <= moment:
+            return None
+        return True

@@ -5,16 +5,16 @@ No socket, session, clock or logger lives here; `workers.loop` carries the actio
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import assert_never
 
 from pms.bus import messages as bus
 from pms.bus.messages import Command, Event
 from pms.domain.observation import ACTIVE, Activity, Observation
-from pms.domain.reconciliation import is_ours
-from pms.domain.states import UNSTARTED_STATES, AttemptState, PrinterState
+from pms.domain.states import UNSTARTED_STATES
+from workers.condition import Condition, condition
 from workers.contact import Contact
-from workers.push import PushChanged, PushClosed, PushOpened, PushSnapshot, PushStimulus
+from workers.push_frames import PushChanged, PushClosed, PushOpened, PushSnapshot, PushStimulus
 from workers.steps import (
     AbortTransfer,
     Action,
@@ -29,11 +29,11 @@ from workers.steps import (
     Look,
     MakeCall,
     Moment,
-    StartFile,
     Tell,
     TransferOutcome,
 )
 from workers.task import Task
+from workers.telemetry import Thinning
 
 #: How long a copy that has not started waits for a printer that is out of reach.
 LOST_PATIENCE_S = 15.0
@@ -41,8 +41,6 @@ LOST_PATIENCE_S = 15.0
 DOUBT_LOOK_S = 0.25
 #: How soon the effect of a request to OctoPrint is looked for again.
 UNSETTLED_LOOK_S = 0.5
-#: Telemetry of one kind is sent at most this often.
-TELEMETRY_INTERVAL_S = 1.0
 
 
 class Printer:
@@ -59,10 +57,11 @@ class Printer:
         self._call: Call | None = None
         #: A look at the current attempt from which no conclusion has been drawn yet.
         self._fresh: Observation | None = None
+        #: More of the file has arrived at OctoPrint since the last conclusions.
+        self._transfer_moved = False
         self._removable: list[str] = []
-        self._reported: tuple[PrinterState, str, int | None, bool] | None = None
-        self._told_at: dict[type[object], float] = {}
-        self._told: dict[type[object], object] = {}
+        self._reported: tuple[Condition, int | None] | None = None
+        self._thinning = Thinning()
 
     # -- stimuli ------------------------------------------------------------------
 
@@ -133,26 +132,33 @@ class Printer:
     def call_ended(self, outcome: CallOutcome, now: Moment) -> list[Action]:
         """The call to OctoPrint that was under way has succeeded or failed."""
         call, self._call = self._call, None
+        failure = outcome if isinstance(outcome, CallFailed) else None
         if isinstance(call, Look) and isinstance(outcome, Observation):
             return self._looked(call, outcome, now)
-        if isinstance(call, Look) and isinstance(outcome, CallFailed):
-            self._contact.failed(outcome, now.monotonic)
+        if isinstance(call, Look) and failure is not None:
+            self._contact.failed(failure, now.monotonic)
+            if self._task is not None:
+                self._task.doubt.settle()
             return self._settle([], now)
-        events: Iterable[Event] = ()
-        if isinstance(call, StartFile) and self._task is not None:
-            failure = outcome if isinstance(outcome, CallFailed) else None
-            events = self._task.start_answered(failure, now)
         self._contact.want_look(now.monotonic)
+        events: Iterable[Event] = ()
+        if call is not None and self._task is not None:
+            events = self._task.call_ended(call, failure, now)
         return self._settle(events, now)
 
     def _looked(self, look: Look, seen: Observation, now: Moment) -> list[Action]:
         self._contact.seen(seen, now.monotonic)
         task = self._task
-        if task is None or look.path != task.path:
-            return self._settle([], now)
-        self._fresh = seen
-        actions = self._progress(seen.path, seen.progress, seen.time_left_s, now.monotonic)
-        return actions + self._settle([], now)
+        # What was seen before the attempt, or before its file was there, says nothing about it.
+        if task is not None and look.path == self._path_to_ask_about(task):
+            self._fresh = seen
+        telemetry = self._progress(seen.path, seen.progress, seen.time_left_s, now.monotonic)
+        return [*telemetry, *self._settle([], now)]
+
+    @staticmethod
+    def _path_to_ask_about(task: Task) -> str | None:
+        # OctoPrint answers 500 about a file that it is just storing.
+        return None if task.transferring else task.path
 
     def transfer_ended(self, outcome: TransferOutcome, now: Moment) -> list[Action]:
         """The file is on OctoPrint, or it could not be brought there."""
@@ -164,8 +170,9 @@ class Printer:
 
     def transfer_moved(self, sent: int, total: int) -> list[Action]:
         """More of the file has been sent; sizes in bytes."""
-        if self._task is None:
+        if self._task is None or not self._task.transferring:
             return []
+        self._transfer_moved = True
         attempt_id = self._task.attempt_id
         return [
             Tell(bus.TransferProgress(attempt_id=attempt_id, bytes_sent=sent, bytes_total=total))
@@ -173,21 +180,22 @@ class Printer:
 
     def push(self, stimulus: PushStimulus, now: Moment) -> list[Action]:
         """Something came over the push socket: a hint to look, never a fact."""
-        telemetry: list[Action] = []
+        telemetry: list[Tell] = []
         match stimulus:
             case PushOpened():
                 self._contact.push_opened(now.monotonic)
             case PushClosed():
                 self._contact.push_closed(now.monotonic)
-            case PushChanged():
+            case PushChanged(kind=kind):
                 self._contact.push_heard(now.monotonic)
                 self._contact.want_look(now.monotonic)
+                self._suspect_start(kind == "PrintStarted")
             case PushSnapshot():
                 self._contact.push_heard(now.monotonic)
                 telemetry = self._snapshot(stimulus, now)
             case _:
                 assert_never(stimulus)
-        return telemetry + self._settle([], now)
+        return [*telemetry, *self._settle([], now)]
 
     def tick(self, now: Moment) -> list[Action]:
         """A deadline has passed."""
@@ -198,30 +206,34 @@ class Printer:
     def _settle(self, events: Iterable[Event], now: Moment) -> list[Action]:
         """Draw every conclusion, then report what changed and make the next call."""
         actions: list[Action] = [Emit(event) for event in events]
+        seen: Observation | None = None
         if self._briefed:
-            actions += [Emit(event) for event in self._observe(now)]
+            # Only a new look counts: time alone must not turn a doubt into a certainty.
+            seen, self._fresh = self._fresh, None
+            actions += [Emit(event) for event in self._observe(seen, now)]
             actions += self._end_task()
             actions += self._transfer()
-            actions += self._report_state(now)
-        return actions + self._next_call(now)
+            actions += self._report_condition(now)
+        return actions + self._next_call(seen, now)
 
-    def _observe(self, now: Moment) -> Iterable[Event]:
-        """Only a new look counts: time alone must not turn a doubt into a certainty."""
+    def _observe(self, seen: Observation | None, now: Moment) -> Iterator[Event]:
         task, contact = self._task, self._contact
-        seen, self._fresh = self._fresh, None
         if task is None or task.ended:
             return
-        if seen is not None and not task.transferring:
+        if seen is not None:
             yield from task.observe(seen, same_server=self._same_server(task), now=now)
-            if task.doubt is not None:
+            if task.doubt.is_open:
                 contact.want_look(now.monotonic + DOUBT_LOOK_S)
             elif task.unsettled:
                 contact.want_look(now.monotonic + UNSETTLED_LOOK_S)
+        if self._transfer_moved and contact.lost_since is not None:
+            contact.lost_since = now.monotonic
+        self._transfer_moved = False
         if contact.lost_since is not None and not task.ended:
             yield from task.give_back_if_lost(contact.lost_since, now, LOST_PATIENCE_S)
 
-    def _same_server(self, task: Task) -> bool:
-        return self._contact.same_server_since(task.start_epoch, task.start_answered_at)
+    def _same_server(self, task: Task) -> bool | None:
+        return self._contact.same_server_since(task.start.epoch, task.start.answered_at)
 
     def _end_task(self) -> list[Action]:
         task = self._task
@@ -236,85 +248,50 @@ class Printer:
         task = self._task
         if task is None or not task.wants_transfer:
             return []
-        task.transferring = True
-        task.state = AttemptState.TRANSFERRING
+        task.begin_transfer()
         return [BeginTransfer(task.attempt_id, task.print_id, task.job_id, task.path)]
 
-    # -- the printer's state ------------------------------------------------------------
-
-    def _report_state(self, now: Moment) -> list[Action]:
-        state, detail, attention = self._state()
+    def _report_condition(self, now: Moment) -> list[Action]:
         attempt_id = self._task.attempt_id if self._task is not None else None
-        report = (state, detail, attempt_id, attention)
-        if report == self._reported:
+        present = condition(self._contact, self._task)
+        if (present, attempt_id) == self._reported:
             return []
-        self._reported = report
+        self._reported = (present, attempt_id)
         event = bus.PrinterStateChanged(
             at=now.utc,
-            state=state,
-            detail=detail,
+            state=present.state,
+            detail=present.detail,
             attempt_id=attempt_id,
-            needs_attention=attention,
+            needs_attention=present.needs_attention,
         )
         return [Emit(event)]
 
-    def _state(self) -> tuple[PrinterState, str, bool]:
-        contact, task = self._contact, self._task
-        if contact.trouble is not None:
-            return contact.trouble.state, contact.trouble.detail, False
-        if task is not None:
-            return self._state_of_task(task)
-        if contact.observation is None:
-            return PrinterState.STARTING, "", False
-        return _state_of_idle(contact.observation)
-
-    @staticmethod
-    def _state_of_task(task: Task) -> tuple[PrinterState, str, bool]:
-        if task.question is not None:
-            return PrinterState.ERROR, task.question, True
-        match task.state:
-            case AttemptState.PRINTING:
-                return PrinterState.PRINTING, "cancelling" if task.cancelling else "", False
-            case AttemptState.PAUSED:
-                return PrinterState.PAUSED, "cancelling" if task.cancelling else "", False
-            case AttemptState.FINISHED:
-                return PrinterState.FINISHED, "clearing" if task.clearing else "", False
-            case _:
-                return PrinterState.TRANSFERRING, "", False
-
     # -- calls ------------------------------------------------------------------------------
 
-    def _next_call(self, now: Moment) -> list[Action]:
+    def _next_call(self, seen: Observation | None, now: Moment) -> list[Action]:
         if self._call is not None:
             return []
-        self._call = self._choose_call(now.monotonic)
+        self._call = self._choose_call(seen, now.monotonic)
         return [] if self._call is None else [MakeCall(self._call)]
 
-    def _choose_call(self, now: float) -> Call | None:
+    def _choose_call(self, seen: Observation | None, now: float) -> Call | None:
         contact, task = self._contact, self._task
         if task is not None and contact.trouble is None:
-            call = task.next_call(contact.observation, now, same_server=self._same_server(task))
+            call = task.next_call(seen, now, same_server=self._same_server(task))
             if call is not None:
-                self._note_sent(task, call, now)
+                task.call_sent(call, contact.server_epoch if contact.push_open else None, now)
                 return call
         if self._may_connect(now):
             contact.connect_sent(now)
             return ConnectPrinter()
         if contact.look_is_due(now):
             contact.look_sent()
-            # OctoPrint answers 500 about a file that it is just storing.
-            return Look(task.path if task is not None and not task.transferring else None)
+            return Look(None if task is None else self._path_to_ask_about(task))
         return self._removal()
-
-    def _note_sent(self, task: Task, call: Call, now: float) -> None:
-        if isinstance(call, StartFile):
-            task.start_sent(self._contact.server_epoch if self._contact.push_open else None)
-        else:
-            task.control_sent(now)
 
     def _may_connect(self, now: float) -> bool:
         """A broken connection is evidence while the attempt's outcome is open."""
-        undecided = self._task is not None and self._task.doubt is not None
+        undecided = self._task is not None and self._task.doubt.is_open
         allowed = self._enabled and self._briefed and not undecided
         return allowed and self._contact.connect_is_due(now)
 
@@ -332,61 +309,47 @@ class Printer:
         """When `tick` should be called at the latest, monotonic seconds."""
         if self._call is not None:
             return float("inf")
-        connect_at = self._contact.next_connect_at
-        if self._may_connect(connect_at):
-            return min(self._contact.next_look_at, connect_at)
-        return self._contact.next_look_at
+        contact, task = self._contact, self._task
+        deadlines = [contact.next_look_at]
+        if self._may_connect(contact.next_connect_at):
+            deadlines.append(contact.next_connect_at)
+        if self._briefed and contact.lost_since is not None and task and task.is_unstarted:
+            deadlines.append(contact.lost_since + LOST_PATIENCE_S)
+        return min(deadlines)
 
-    # -- telemetry -----------------------------------------------------------------------------
+    # -- push and telemetry ------------------------------------------------------------------
 
-    def _snapshot(self, snapshot: PushSnapshot, now: Moment) -> list[Action]:
-        actions = self._progress(
-            snapshot.path, snapshot.progress, snapshot.time_left_s, now.monotonic
-        )
+    def _snapshot(self, snapshot: PushSnapshot, now: Moment) -> list[Tell]:
+        told = self._progress(snapshot.path, snapshot.progress, snapshot.time_left_s, now.monotonic)
         if snapshot.heaters:
-            actions += self._tell(bus.Temperatures(heaters=snapshot.heaters), now.monotonic)
+            told += self._thinning.tell(bus.Temperatures(heaters=snapshot.heaters), now.monotonic)
         self._notice_disagreement(snapshot, now.monotonic)
-        return actions
+        return told
 
     def _progress(
         self, path: str | None, progress: float | None, time_left_s: float | None, now: float
-    ) -> list[Action]:
+    ) -> list[Tell]:
         task = self._task
         if task is None or path != task.path or progress is None:
             return []
         message = bus.Progress(
             attempt_id=task.attempt_id, progress=progress, time_left_s=time_left_s
         )
-        return self._tell(message, now)
-
-    def _tell(self, message: bus.Progress | bus.Temperatures, now: float) -> list[Action]:
-        kind = type(message)
-        recently = now - self._told_at.get(kind, float("-inf")) < TELEMETRY_INTERVAL_S
-        if recently or self._told.get(kind) == message:
-            return []
-        self._told_at[kind], self._told[kind] = now, message
-        return [Tell(message)]
+        return self._thinning.tell(message, now)
 
     def _notice_disagreement(self, snapshot: PushSnapshot, now: float) -> None:
         """Push shows another state than the last look: an event was missed."""
+        active = snapshot.printing or snapshot.paused
+        self._suspect_start(active)
         seen = self._contact.observation
         if seen is None:
             return
-        active = snapshot.printing or snapshot.paused
-        if active != (seen.activity in ACTIVE) or (active and snapshot.path != seen.path):
+        paused = seen.activity is Activity.PAUSED
+        differs = (snapshot.paused, active) != (paused, seen.activity in ACTIVE)
+        if differs or (active and snapshot.path != seen.path):
             self._contact.want_look(now)
 
-
-def _state_of_idle(seen: Observation) -> tuple[PrinterState, str, bool]:
-    match seen.activity:
-        case Activity.OPERATIONAL:
-            return PrinterState.IDLE, "", False
-        case Activity.DISCONNECTED | Activity.CONNECTING:
-            return PrinterState.DISCONNECTED, seen.error or seen.state_text, False
-        case Activity.ERROR:
-            return PrinterState.ERROR, seen.error or seen.state_text, False
-        case _ if is_ours(seen.path):
-            detail = f"{seen.path} is being printed although it had ended: look at the printer"
-            return PrinterState.BUSY, detail, True
-        case _:
-            return PrinterState.BUSY, f"prints {seen.path or 'something'}, not for PMS", False
+    def _suspect_start(self, something_prints: bool) -> None:
+        """A print that push has shown may be ours, even if no look ever shows it."""
+        if something_prints and self._task is not None:
+            self._task.start.suspected()

@@ -6,7 +6,6 @@ Pure: events and calls come out, nothing is sent from here.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from pms.bus.messages import (
     CommandRefused,
@@ -22,36 +21,28 @@ from pms.bus.messages import (
     StartPrint,
     TransferFinished,
 )
-from pms.domain.observation import ACTIVE, Activity, Observation
-from pms.domain.reconciliation import Belief, Conclusion, Verdict, reconcile
+from pms.domain.observation import Activity, Observation
+from pms.domain.reconciliation import (
+    Belief,
+    Conclusion,
+    Verdict,
+    reconcile,
+    rests_at_marker,
+    runs,
+)
 from pms.domain.states import UNSTARTED_STATES, AttemptState
+from workers.doubt import Doubt
+from workers.start import Start
+from workers.steering import Steering
 from workers.steps import (
     Call,
     CallFailed,
-    CancelFile,
     Moment,
     PauseFile,
     ResumeFile,
     StartFile,
     TransferOutcome,
 )
-
-#: How long OctoPrint must keep showing what a verdict that is not certain rests on.
-DOUBT_S = 3.0
-#: `filepos` lags by some 10 ms behind the state, so a pause is taken for one a little later.
-PAUSE_DOUBT_S = 0.5
-#: How long after a request its repetition makes sense, if OctoPrint shows no effect.
-REPEAT_S = 2.0
-#: Starts that OctoPrint has provably ignored before a person is asked.
-MOST_STARTS = 3
-
-
-@dataclass(slots=True)
-class Doubt:
-    """A verdict that has to prove itself."""
-
-    verdict: Verdict
-    since: float
 
 
 class Task:
@@ -63,178 +54,123 @@ class Task:
         self.job_id = order.job_id
         self.path = order.remote_path
         self.state = order.believed
-        self.size = order.size
-        self.sha1 = order.sha1
-        self.finish_marker = order.finish_marker
-        #: A person has to say whether the print was started.
+        self.ended = False
+        #: A person has to say what became of the start, or whether the bed is empty.
         self.question: str | None = None
         self.transferring = False
-        self.cancelling = False
-        self.clearing = False
-        self.ended = False
-        self.doubt: Doubt | None = None
-        self.paused_at_marker = False
-        self._start_asked_for = order.believed is AttemptState.STARTING
-        self._start_granted = False
-        self._starts = 0
-        self._start_epoch: int | None = None
-        self._start_answered_at: float | None = None
-        self._wanted: Call | None = None
-        self._asked_at = float("-inf")
+        self.start = Start(begun_before=order.believed is AttemptState.STARTING)
+        self.steering = Steering()
+        self.doubt = Doubt()
+        self._size = order.size
+        self._sha1 = order.sha1
+        self._finish_marker = order.finish_marker
+        # A new attempt has no file yet. One that is taken up again needs a look first.
+        self._upload_wanted = order.believed is AttemptState.CLAIMED
+        self._paused_at_marker = False
+        self._tail_ran = False
 
     # -- looks --------------------------------------------------------------------
 
-    def observe(self, seen: Observation, *, same_server: bool, now: Moment) -> Iterator[Event]:
+    def observe(
+        self, seen: Observation, *, same_server: bool | None, now: Moment
+    ) -> Iterator[Event]:
         """Draw conclusions until nothing more follows from what was seen."""
+        if self.state is AttemptState.FINISHED and self.question is not None:
+            return
         while not self.ended:
             conclusion = reconcile(self._belief(same_server), seen)
-            if conclusion.verdict is Verdict.UNCHANGED:
-                self.doubt = None
-                break
-            if not self._holds(conclusion, now.monotonic):
+            if self.transferring and conclusion.verdict is not Verdict.RETURNED:
                 return
+            if self._is_nothing_new(conclusion):
+                self.doubt.settle()
+                break
+            if not self.doubt.holds(conclusion, now.monotonic):
+                break
             state = self.state
             yield from self._apply(conclusion, seen, now)
             if self.state is state:
                 break
-        yield from self._clear_if_nothing_runs(seen, now)
+        self._note_end_of_file(seen)
 
-    def _belief(self, same_server: bool) -> Belief:
-        return Belief(
-            state=self.state,
-            path=self.path,
-            size=self.size,
-            sha1=self.sha1,
-            finish_marker=self.finish_marker,
-            same_server=same_server,
-            paused_at_marker=self.paused_at_marker,
+    def _is_nothing_new(self, conclusion: Conclusion) -> bool:
+        """A person who has been asked is not asked again, and nothing is started meanwhile."""
+        asked = self.question is not None
+        repetitions = (Verdict.ASK_PERSON, Verdict.START_AGAIN)
+        return conclusion.verdict is Verdict.UNCHANGED or (
+            asked and conclusion.verdict in repetitions
         )
 
-    def _holds(self, conclusion: Conclusion, now: float) -> bool:
-        if conclusion.certain:
-            self.doubt = None
-            return True
-        if self.doubt is None or self.doubt.verdict is not conclusion.verdict:
-            self.doubt = Doubt(conclusion.verdict, now)
-        needed = PAUSE_DOUBT_S if conclusion.verdict is Verdict.PAUSED else DOUBT_S
-        if now - self.doubt.since < needed:
-            return False
-        self.doubt = None
-        return True
+    def _belief(self, same_server: bool | None) -> Belief:
+        not_sent = self.state is AttemptState.STARTING and self.start.certainly_not_sent
+        return Belief(
+            state=AttemptState.STAGED if not_sent else self.state,
+            path=self.path,
+            size=self._size,
+            sha1=self._sha1,
+            finish_marker=self._finish_marker,
+            same_server=same_server,
+            start_refusal=self.start.refusal,
+            paused_at_marker=self._paused_at_marker,
+            clearing=self.steering.clearing,
+            tail_ran=self._tail_ran,
+        )
+
+    def _note_end_of_file(self, seen: Observation) -> None:
+        if self.state is AttemptState.FINISHED:
+            belief = self._belief(same_server=None)
+            self._paused_at_marker = self._paused_at_marker or rests_at_marker(belief, seen)
+            self._tail_ran = self._tail_ran or runs(belief, seen)
 
     def _apply(self, conclusion: Conclusion, seen: Observation, now: Moment) -> Iterator[Event]:
+        """Carry out what leads to a start, or asks for one."""
         match conclusion.verdict:
+            case Verdict.UPLOAD if self.start.announced:
+                yield self._give_back("the file is gone from OctoPrint", now)
             case Verdict.UPLOAD:
-                self.state = AttemptState.CLAIMED
+                self._upload_wanted = True
             case Verdict.STAGED:
-                yield from self._go_on_from_staged(seen, now)
+                yield from self._announce_start(seen, now)
             case Verdict.START_AGAIN:
                 yield from self._start_again(now)
-            case Verdict.ASK_PERSON:
-                self.question = conclusion.reason
-            case Verdict.PAUSED:
-                self.state = AttemptState.PAUSED
-                yield PrintPaused(at=now.utc, attempt_id=self.attempt_id)
-            case Verdict.RESUMED:
-                self.state = AttemptState.PRINTING
-                yield PrintResumed(at=now.utc, attempt_id=self.attempt_id)
             case Verdict.RETURNED:
                 yield self._give_back(conclusion.reason, now)
+            case Verdict.ASK_PERSON:
+                yield from self._ask(conclusion.reason, now)
             case _:
-                yield from self._apply_progress(conclusion, seen, now)
+                yield from self._apply_progress(conclusion, now)
 
-    def _apply_progress(
-        self, conclusion: Conclusion, seen: Observation, now: Moment
-    ) -> Iterator[Event]:
+    def _apply_progress(self, conclusion: Conclusion, now: Moment) -> Iterator[Event]:
+        """Carry out what OctoPrint says of a print that has started."""
         match conclusion.verdict:
             case Verdict.STARTED:
                 yield self._started(now)
+            case Verdict.PAUSED:
+                self.state = AttemptState.PAUSED
+                self.steering.fulfilled()
+                yield PrintPaused(at=now.utc, attempt_id=self.attempt_id)
+            case Verdict.RESUMED:
+                self.state = AttemptState.PRINTING
+                self.steering.fulfilled()
+                yield PrintResumed(at=now.utc, attempt_id=self.attempt_id)
             case Verdict.FINISHED:
-                if self.state in UNSTARTED_STATES or self.state is AttemptState.STARTING:
-                    yield self._started(now)
-                self.state = AttemptState.FINISHED
-                self.paused_at_marker = seen.activity is Activity.PAUSED
-                yield PrintFinished(at=now.utc, attempt_id=self.attempt_id)
+                yield from self._finished(now)
             case Verdict.CLEARED:
                 yield self._cleared(now)
             case Verdict.FAILED:
                 yield self._failed(conclusion.reason, now)
 
-    def _go_on_from_staged(self, seen: Observation, now: Moment) -> Iterator[Event]:
-        """Ask for the grant to start, once the printer could follow."""
-        if self._start_asked_for or seen.activity is not Activity.OPERATIONAL:
-            return
-        self.state = AttemptState.STAGED
-        self._start_asked_for = True
-        yield PrintStarting(at=now.utc, attempt_id=self.attempt_id)
-
-    def _start_again(self, now: Moment) -> Iterator[Event]:
-        if self.cancelling:
-            yield self._end(
-                PrintCancelled(at=now.utc, attempt_id=self.attempt_id, may_have_started=False)
-            )
-        elif self._start_granted and self._starts == 0:
-            return
-        elif self._starts < MOST_STARTS:
-            self._wanted = StartFile(self.path)
-        else:
-            self.question = (
-                f"OctoPrint has ignored {self._starts} requests to start:"
-                " look at the printer, then clear it"
-            )
-
-    def _started(self, now: Moment) -> Event:
-        self.state = AttemptState.PRINTING
-        self.question = None
-        return PrintStarted(at=now.utc, attempt_id=self.attempt_id)
-
-    def _cleared(self, now: Moment) -> Event:
-        return self._end(PrintCleared(at=now.utc, attempt_id=self.attempt_id))
-
-    def _failed(self, reason: str, now: Moment) -> Event:
-        if self.cancelling:
-            return self._end(
-                PrintCancelled(at=now.utc, attempt_id=self.attempt_id, may_have_started=True)
-            )
-        return self._end(PrintFailed(at=now.utc, attempt_id=self.attempt_id, reason=reason))
-
-    def _give_back(self, reason: str, now: Moment) -> Event:
-        return self._end(
-            CommandRefused(
-                at=now.utc,
-                command="StartPrint",
-                attempt_id=self.attempt_id,
-                reason=reason,
-                returned=True,
-            )
-        )
-
-    def _end(self, event: Event) -> Event:
-        self.ended = True
-        return event
-
-    def _clear_if_nothing_runs(self, seen: Observation, now: Moment) -> Iterator[Event]:
-        if self.ended or not self.clearing or self.state is not AttemptState.FINISHED:
-            return
-        if not (seen.path == self.path and seen.activity in ACTIVE):
-            yield self._cleared(now)
-
-    @property
-    def unsettled(self) -> bool:
-        """Something was asked of OctoPrint whose effect is still to be seen."""
-        asked = self.cancelling or self.clearing or self._wanted is not None
-        return not self.ended and (asked or self.state is AttemptState.STARTING)
-
-    # -- transfers and the start ------------------------------------------------------
+    # -- the start ------------------------------------------------------------------
 
     @property
     def wants_transfer(self) -> bool:
         """The file has to be brought onto OctoPrint."""
-        return (
-            not self.ended
-            and not self.transferring
-            and self.state in (AttemptState.CLAIMED, AttemptState.TRANSFERRING)
-        )
+        return self._upload_wanted and not self.transferring and not self.ended
+
+    def begin_transfer(self) -> None:
+        """The file is on its way."""
+        self.transferring = True
+        self._upload_wanted = False
+        self.state = AttemptState.TRANSFERRING
 
     def transferred(self, outcome: TransferOutcome, now: Moment) -> Event:
         """The transfer has ended, well or badly."""
@@ -252,48 +188,109 @@ class Task:
         if outcome.problem is not None:
             return self._end(event)
         self.state = AttemptState.STAGED
-        self.path, self.size, self.sha1 = outcome.remote_path, outcome.size, outcome.sha1
-        self.finish_marker = outcome.finish_marker
+        self.path, self._size, self._sha1 = outcome.remote_path, outcome.size, outcome.sha1
+        self._finish_marker = outcome.finish_marker
         return event
+
+    def _announce_start(self, seen: Observation, now: Moment) -> Iterator[Event]:
+        """Ask for the grant to start, once the printer could follow."""
+        if self.start.announced or seen.activity is not Activity.OPERATIONAL:
+            return
+        self.state = AttemptState.STAGED
+        self.start.announced = True
+        yield PrintStarting(at=now.utc, attempt_id=self.attempt_id)
 
     def granted(self, granted: bool, now: Moment) -> Iterator[Event]:
         """The coordinator has recorded that we are about to start, or forbids it."""
-        if self.ended or self.state is not AttemptState.STAGED:
+        if self.ended or self.state is not AttemptState.STAGED or not self.start.announced:
             return
         if not granted:
-            yield self._end(
-                PrintCancelled(at=now.utc, attempt_id=self.attempt_id, may_have_started=False)
-            )
+            yield self._cancelled(now, may_have_started=False)
             return
         self.state = AttemptState.STARTING
-        self._start_granted = True
-        self._wanted = StartFile(self.path)
+        self.start.grant()
 
-    def start_sent(self, server_epoch: int | None) -> None:
-        """The request to start is on its way, to this server."""
-        self._wanted = None
-        self._starts += 1
-        self._start_epoch = server_epoch
-        self._start_answered_at = None
+    def _start_again(self, now: Moment) -> Iterator[Event]:
+        if self.steering.cancelling:
+            yield self._cancelled(now, may_have_started=False)
+        elif self.start.is_hopeless:
+            yield from self._ask(
+                "OctoPrint has ignored all requests to start: look at the printer, then clear it",
+                now,
+            )
+        else:
+            self.start.repeat()
 
-    def start_answered(self, failure: CallFailed | None, now: Moment) -> Iterator[Event]:
-        """OctoPrint has answered, or its answer is lost."""
-        self._start_answered_at = now.monotonic
-        self.doubt = None
-        refused = failure is not None and failure.certainly_not_done
-        # An earlier request whose answer was lost may be what this refusal is about.
-        if refused and failure is not None and self._starts == 1 and self._start_granted:
-            yield self._give_back(f"OctoPrint refused the start: {failure.text}", now)
-
-    @property
-    def start_epoch(self) -> int | None:
-        """The server that was asked to start; None: not asked by this process."""
-        return self._start_epoch
+    def give_back_if_lost(
+        self, lost_since: float, now: Moment, patience_s: float
+    ) -> Iterator[Event]:
+        """A copy that has not started need not wait for a printer that is gone."""
+        if self.is_unstarted and now.monotonic - lost_since >= patience_s:
+            yield self._give_back("the printer was lost before the start", now)
 
     @property
-    def start_answered_at(self) -> float | None:
-        """When the last request to start was answered or given up, monotonic seconds."""
-        return self._start_answered_at
+    def is_unstarted(self) -> bool:
+        """Certainly, and nothing is on its way that could change that."""
+        return self.state in UNSTARTED_STATES or (
+            self.state is AttemptState.STARTING and self.start.certainly_not_done
+        )
+
+    # -- what has happened --------------------------------------------------------------
+
+    def _started(self, now: Moment) -> Event:
+        self.state = AttemptState.PRINTING
+        self.question = None
+        self.start.drop()
+        return PrintStarted(at=now.utc, attempt_id=self.attempt_id)
+
+    def _finished(self, now: Moment) -> Iterator[Event]:
+        if self.state in UNSTARTED_STATES or self.state is AttemptState.STARTING:
+            yield self._started(now)
+        if self.steering.cancelling:
+            yield self._refuse("CancelPrint", "the part was complete before", now)
+        self.state = AttemptState.FINISHED
+        self.steering.finished()
+        yield PrintFinished(at=now.utc, attempt_id=self.attempt_id)
+
+    def _cleared(self, now: Moment) -> Event:
+        return self._end(PrintCleared(at=now.utc, attempt_id=self.attempt_id))
+
+    def _failed(self, reason: str, now: Moment) -> Event:
+        if self.steering.cancelling:
+            return self._cancelled(now, may_have_started=True)
+        return self._end(PrintFailed(at=now.utc, attempt_id=self.attempt_id, reason=reason))
+
+    def _cancelled(self, now: Moment, *, may_have_started: bool) -> Event:
+        return self._end(
+            PrintCancelled(
+                at=now.utc, attempt_id=self.attempt_id, may_have_started=may_have_started
+            )
+        )
+
+    def _give_back(self, reason: str, now: Moment) -> Event:
+        if self.steering.cancelling:
+            return self._cancelled(now, may_have_started=False)
+        return self._end(
+            CommandRefused(
+                at=now.utc,
+                command="StartPrint",
+                attempt_id=self.attempt_id,
+                reason=reason,
+                returned=True,
+            )
+        )
+
+    def _end(self, event: Event) -> Event:
+        self.ended = True
+        return event
+
+    def _ask(self, question: str, now: Moment) -> Iterator[Event]:
+        if self.steering.cancelling:
+            # Nothing of it prints, and nobody wants it: only the bed has to be looked at.
+            yield self._cancelled(now, may_have_started=True)
+            return
+        self.question = question
+        self.steering.clearing = False
 
     # -- commands -----------------------------------------------------------------------
 
@@ -301,39 +298,38 @@ class Task:
         """End the attempt; what has started is cancelled at OctoPrint first."""
         if self.state is AttemptState.FINISHED:
             yield self._refuse("CancelPrint", "the part is complete: clear the printer", now)
-        elif self.state in UNSTARTED_STATES:
-            yield self._end(
-                PrintCancelled(at=now.utc, attempt_id=self.attempt_id, may_have_started=False)
-            )
+        elif self.state in UNSTARTED_STATES or self.start.certainly_not_sent:
+            yield self._cancelled(now, may_have_started=False)
         elif self.question is not None:
-            yield self._end(
-                PrintCancelled(at=now.utc, attempt_id=self.attempt_id, may_have_started=True)
-            )
+            yield self._cancelled(now, may_have_started=True)
         else:
-            self.cancelling = True
+            self.start.drop()
+            self.steering.cancelling = True
 
     def pause(self, now: Moment) -> Iterator[Event]:
         """Pause a running print."""
         if self.state is AttemptState.PRINTING:
-            self._wanted = PauseFile()
+            self.steering.wish = PauseFile()
         else:
             yield self._refuse("PausePrint", f"the print is {self.state}, not printing", now)
 
     def resume(self, now: Moment) -> Iterator[Event]:
         """Go on with a paused print."""
         if self.state is AttemptState.PAUSED:
-            self._wanted = ResumeFile()
+            self.steering.wish = ResumeFile()
         else:
             yield self._refuse("ResumePrint", f"the print is {self.state}, not paused", now)
 
     def clear(self, now: Moment) -> Iterator[Event]:
         """The bed is empty: let the file run to its end, or settle an open question."""
-        if self.state is AttemptState.FINISHED:
-            self.clearing = True
-        elif self.question is not None:
-            yield self._failed("a person cleared the bed of a print that was in doubt", now)
-        else:
+        if self.state is not AttemptState.FINISHED and self.question is None:
             yield self._refuse("ClearBed", f"the print is {self.state}", now)
+        elif self.state is not AttemptState.FINISHED:
+            yield self._failed("a person cleared the bed of a print that was in doubt", now)
+        elif self.question is not None:
+            yield self._cleared(now)
+        else:
+            self.steering.clearing = True
 
     def _refuse(self, command: str, reason: str, now: Moment) -> Event:
         return CommandRefused(
@@ -342,43 +338,41 @@ class Task:
 
     # -- calls ----------------------------------------------------------------------------
 
-    def next_call(self, seen: Observation | None, now: float, *, same_server: bool) -> Call | None:
-        """The call to OctoPrint that the attempt needs now."""
+    @property
+    def unsettled(self) -> bool:
+        """The effect of something is still to be seen at OctoPrint."""
+        if self.ended or self.question is not None:
+            return False
+        return self.steering.is_open or self.state is AttemptState.STARTING
+
+    def next_call(
+        self, seen: Observation | None, now: float, *, same_server: bool | None
+    ) -> Call | None:
+        """The call to OctoPrint that follows from a look, or from none."""
         if self.ended:
             return None
-        if isinstance(self._wanted, StartFile):
-            return self._start_call(same_server)
-        if seen is None or seen.path != self.path or now - self._asked_at < REPEAT_S:
+        if self.start.is_due(same_server=same_server):
+            return StartFile(self.path)
+        if seen is None or seen.path != self.path:
             return None
-        return self._control(seen)
+        return self.steering.call(self.state, seen, now)
 
-    def _start_call(self, same_server: bool) -> Call | None:
-        """A start is asked for again only of the server that has ignored it."""
-        if self._starts > 0 and not same_server:
-            self._wanted = None
-        return self._wanted
+    def call_sent(self, call: Call, server_epoch: int | None, now: float) -> None:
+        """A call of `next_call` is on its way, to this server."""
+        if isinstance(call, StartFile):
+            self.start.sent(server_epoch)
+            return
+        self.steering.sent(now)
+        if self.state is AttemptState.FINISHED:
+            self._tail_ran = True
 
-    def _control(self, seen: Observation) -> Call | None:
-        """Steer the print that OctoPrint shows to be ours."""
-        if self.cancelling and seen.activity in (Activity.PRINTING, Activity.PAUSED):
-            return CancelFile()
-        if self.clearing and seen.activity is Activity.PAUSED:
-            return ResumeFile()
-        if isinstance(self._wanted, PauseFile) and seen.activity is Activity.PRINTING:
-            return self._wanted
-        if isinstance(self._wanted, ResumeFile) and seen.activity is Activity.PAUSED:
-            return self._wanted
-        return None
-
-    def control_sent(self, now: float) -> None:
-        """A call of `next_call` other than the start is on its way."""
-        self._asked_at = now
-        if not self.clearing and not self.cancelling:
-            self._wanted = None
-
-    def give_back_if_lost(
-        self, lost_since: float, now: Moment, patience_s: float
-    ) -> Iterator[Event]:
-        """A copy that has not started need not wait for a printer that is gone."""
-        if self.state in UNSTARTED_STATES and now.monotonic - lost_since >= patience_s:
-            yield self._give_back("the printer was lost before the start", now)
+    def call_ended(self, call: Call, failure: CallFailed | None, now: Moment) -> Iterator[Event]:
+        """OctoPrint has answered a call, or its answer is lost."""
+        self.doubt.settle()
+        if isinstance(call, StartFile) and call.path == self.path:
+            self.start.answered(failure, now.monotonic)
+        elif failure is not None and self.state is not AttemptState.FINISHED:
+            if isinstance(call, PauseFile):
+                yield self._refuse("PausePrint", failure.text, now)
+            elif isinstance(call, ResumeFile):
+                yield self._refuse("ResumePrint", failure.text, now)

@@ -1,0 +1,273 @@
+"""Keeping in touch with one OctoPrint: deadlines, backoff and the proof of sameness."""
+
+from __future__ import annotations
+
+import pytest
+
+from pms.domain.observation import Activity, Observation
+from pms.domain.states import PrinterState
+from workers.contact import Contact
+from workers.steps import CallFailed, FailureKind
+
+POLL_S = 10.0
+NOW = 1000.0
+A = Activity
+
+
+def contact(random: float = 0.5) -> Contact:
+    return Contact(POLL_S, lambda: random)
+
+
+def seen(activity: Activity = A.OPERATIONAL) -> Observation:
+    return Observation(activity=activity)
+
+
+def failure(kind: FailureKind) -> CallFailed:
+    return CallFailed(kind=kind, text=f"it is {kind.name}", certainly_not_done=False)
+
+
+def fail(touch: Contact, *kinds: FailureKind) -> float:
+    """Looks that end like this, one after the other; the wait after the last one."""
+    for kind in kinds:
+        touch.look_sent()
+        touch.failed(failure(kind), NOW)
+    return touch.next_look_at - NOW
+
+
+def ok(touch: Contact, activity: Activity = A.OPERATIONAL, now: float = NOW) -> float:
+    touch.look_sent()
+    touch.seen(seen(activity), now)
+    return touch.next_look_at - now
+
+
+REFUSED, UNREACHABLE = FailureKind.REFUSED, FailureKind.UNREACHABLE
+UNAUTHORIZED, REJECTED = FailureKind.UNAUTHORIZED, FailureKind.REJECTED
+
+
+def test_the_first_look_is_due_at_once() -> None:
+    touch = contact()
+    assert touch.look_is_due(0.0)
+    touch.look_sent()
+    assert not touch.look_is_due(1e9)
+
+
+@pytest.mark.parametrize(
+    ("activity", "push_open", "wait"),
+    [
+        (A.OPERATIONAL, False, POLL_S),
+        (A.OPERATIONAL, True, POLL_S),
+        (A.PRINTING, False, POLL_S),
+        # Without push nobody tells when the printer is there.
+        (A.DISCONNECTED, False, 2.0),
+        (A.ERROR, False, 2.0),
+        (A.CONNECTING, False, 2.0),
+        (A.CONNECTING, True, POLL_S),
+        (A.DISCONNECTED, True, POLL_S),
+    ],
+)
+def test_the_next_look_after_a_good_one(activity: Activity, push_open: bool, wait: float) -> None:
+    touch = contact()
+    if push_open:
+        touch.push_opened(NOW)
+    assert ok(touch, activity) == wait
+
+
+@pytest.mark.parametrize(
+    ("kinds", "random", "wait"),
+    [
+        ([REFUSED], 0.0, 0.5),
+        ([REFUSED], 1.0, 1.5),
+        ([REFUSED] * 50, 1.0, 1.5),
+        ([UNREACHABLE], 0.0, 0.5),
+        ([UNREACHABLE], 1.0, 1.0),
+        ([UNREACHABLE] * 3, 1.0, 4.0),
+        ([UNREACHABLE] * 3, 0.5, 2.0),
+        ([UNREACHABLE] * 50, 1.0, 60.0),
+        ([REJECTED] * 50, 1.0, 60.0),
+        ([UNAUTHORIZED], 0.0, 60.0),
+        ([UNAUTHORIZED] * 9, 1.0, 60.0),
+        # A server that starts: refused for long, then odd for a moment. It is ready soon.
+        ([REFUSED] * 50 + [UNREACHABLE], 1.0, 1.0),
+        ([UNREACHABLE] * 50 + [REFUSED], 1.0, 1.5),
+        ([UNREACHABLE] * 50 + [REFUSED, UNREACHABLE], 1.0, 1.0),
+    ],
+)
+def test_the_next_look_after_failures(kinds: list[FailureKind], random: float, wait: float) -> None:
+    assert fail(contact(random), *kinds) == wait
+
+
+def test_a_good_look_forgets_the_failures() -> None:
+    touch = contact(random=1.0)
+    fail(touch, *[UNREACHABLE] * 9)
+    ok(touch)
+    assert touch.trouble is None
+    assert touch.lost_since is None
+    assert fail(touch, UNREACHABLE) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("kind", "state"),
+    [
+        (REFUSED, PrinterState.UNREACHABLE),
+        (UNREACHABLE, PrinterState.UNREACHABLE),
+        (REJECTED, PrinterState.UNREACHABLE),
+        (UNAUTHORIZED, PrinterState.UNAUTHORIZED),
+    ],
+)
+def test_trouble_has_a_name_and_a_reason(kind: FailureKind, state: PrinterState) -> None:
+    touch = contact()
+    fail(touch, kind)
+    assert touch.trouble is not None
+    assert (touch.trouble.state, touch.trouble.detail) == (state, f"it is {kind.name}")
+
+
+def test_a_hint_does_not_shorten_the_backoff_but_a_person_and_a_new_connection_do() -> None:
+    touch = contact()
+    fail(touch, UNAUTHORIZED)
+    touch.want_look(NOW)
+    assert not touch.look_is_due(NOW)
+    touch.look_now()
+    assert touch.look_is_due(NOW)
+    fail(touch, UNAUTHORIZED)
+    touch.push_opened(NOW)
+    assert touch.look_is_due(NOW)
+
+
+@pytest.mark.parametrize("failing", [True, False])
+def test_what_asks_for_a_look_during_one_gets_another(failing: bool) -> None:
+    """The look under way may have gone to the server that is no more."""
+    touch = contact()
+    touch.look_sent()
+    touch.push_opened(NOW)
+    if failing:
+        touch.failed(failure(UNREACHABLE), NOW)
+    else:
+        touch.seen(seen(), NOW)
+    assert touch.look_is_due(NOW)
+    assert fail(touch, UNREACHABLE) > 0
+
+
+def test_a_wish_for_a_look_never_postpones_one() -> None:
+    touch = contact()
+    ok(touch)
+    touch.want_look(NOW + 3)
+    touch.want_look(NOW + 30)
+    assert touch.next_look_at == NOW + 3
+
+
+# -- how long the printer is lost ---------------------------------------------------------
+
+
+def test_lost_counts_from_the_first_sign() -> None:
+    touch = contact()
+    ok(touch)
+    ok(touch, A.DISCONNECTED, NOW + 1)
+    ok(touch, A.CONNECTING, NOW + 2)
+    touch.failed(failure(UNREACHABLE), NOW + 3)
+    assert touch.lost_since == NOW + 1
+    ok(touch, A.OPERATIONAL, NOW + 4)
+    assert touch.lost_since is None
+
+
+# -- the serial connection ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("activity", "due"),
+    [(activity, activity in (A.DISCONNECTED, A.ERROR)) for activity in Activity],
+)
+def test_only_a_printer_that_is_not_connected_is_connected(activity: Activity, due: bool) -> None:
+    touch = contact()
+    assert not touch.connect_is_due(NOW)
+    ok(touch, activity)
+    assert touch.connect_is_due(NOW) is due
+
+
+def test_no_connection_is_asked_of_an_octoprint_that_does_not_answer() -> None:
+    touch = contact()
+    ok(touch, A.DISCONNECTED)
+    fail(touch, UNREACHABLE)
+    assert not touch.connect_is_due(NOW)
+
+
+def test_connections_are_asked_for_less_and_less_often() -> None:
+    touch = contact(random=1.0)
+    ok(touch, A.DISCONNECTED)
+    waits = []
+    for _ in range(8):
+        touch.connect_sent(NOW)
+        assert not touch.connect_is_due(NOW)
+        waits.append(touch.next_connect_at - NOW)
+    assert waits == [1, 2, 4, 8, 16, 32, 60, 60]
+
+
+def test_a_printer_that_comes_and_goes_is_not_connected_in_a_busy_loop() -> None:
+    touch = contact(random=0.0)
+    for _ in range(20):
+        ok(touch, A.DISCONNECTED)
+        touch.connect_sent(NOW)
+        ok(touch)
+        ok(touch, A.DISCONNECTED)
+        assert not touch.connect_is_due(NOW + 0.9)
+
+
+# -- the same server ------------------------------------------------------------------------
+
+
+def opened() -> Contact:
+    touch = contact()
+    touch.push_opened(NOW)
+    ok(touch)
+    return touch
+
+
+def test_the_server_is_the_same_once_push_has_said_something_since() -> None:
+    touch = opened()
+    epoch = touch.server_epoch
+    assert touch.same_server_since(epoch, None) is None
+    assert touch.same_server_since(epoch, NOW + 1) is None
+    touch.push_heard(NOW + 1)
+    # What came in the same moment may have been on its way before.
+    assert touch.same_server_since(epoch, NOW + 1) is None
+    touch.push_heard(NOW + 1.1)
+    assert touch.same_server_since(epoch, NOW + 1) is True
+
+
+@pytest.mark.parametrize("happens", ["closed", "closed and opened", "opened", "refused"])
+def test_whatever_may_have_been_a_restart_is_no_proof(happens: str) -> None:
+    touch = opened()
+    epoch = touch.server_epoch
+    touch.push_heard(NOW + 2)
+    assert touch.same_server_since(epoch, NOW + 1) is True
+    if "closed" in happens:
+        touch.push_closed(NOW + 3)
+    if "opened" in happens:
+        touch.push_opened(NOW + 3)
+    if "refused" in happens:
+        fail(touch, REFUSED)
+    touch.push_heard(NOW + 4)
+    assert touch.same_server_since(epoch, NOW + 1) is False
+
+
+@pytest.mark.parametrize("kind", [UNREACHABLE, UNAUTHORIZED, REJECTED])
+def test_an_answer_that_was_lost_is_no_restart(kind: FailureKind) -> None:
+    touch = opened()
+    epoch = touch.server_epoch
+    fail(touch, kind)
+    touch.push_heard(NOW + 2)
+    assert touch.same_server_since(epoch, NOW + 1) is True
+
+
+def test_without_push_there_is_no_proof() -> None:
+    assert contact().same_server_since(None, NOW) is False
+    assert contact().same_server_since(0, NOW) is False
+    touch = opened()
+    assert touch.same_server_since(None, NOW) is False
+
+
+def test_a_close_that_comes_twice_counts_once() -> None:
+    touch = opened()
+    touch.push_closed(NOW)
+    epoch = touch.server_epoch
+    touch.push_closed(NOW)
+    assert touch.server_epoch == epoch

@@ -25,6 +25,9 @@ logger = logging.getLogger(__name__)
 #: Messages that are taken in by one transaction.
 BATCH = 200
 
+#: Nothing can be done about a message for these before a person has done something.
+_REFUSED = frozenset({TakenIn.UNKNOWN, TakenIn.BAD_COPIES})
+
 
 class Acknowledger(Protocol):
     """The part of the broker's intake that answers deliveries."""
@@ -53,6 +56,7 @@ class PaidJobs:
         self._mailbox = mailbox
         self._answers = answers
         self._waiting: list[_Payment] = []
+        #: Jobs whose number of copies a person has been told to correct.
         self._complained: set[int] = set()
 
     @property
@@ -82,8 +86,9 @@ class PaidJobs:
         except BadMessageError as error:
             self._put_aside(delivery, str(error))
 
-    def _put_aside(self, delivery: Delivery, reason: str) -> None:
-        logger.warning("job_paid_dead_lettered", extra={"fields": {"reason": reason}})
+    def _put_aside(self, delivery: Delivery, reason: str, job_id: int | None = None) -> None:
+        extra = {"job_id": job_id, "fields": {"reason": reason}}
+        logger.warning("job_paid_dead_lettered", extra=extra)
         if self._answers is not None:
             self._answers.dead_letter(delivery, reason)
 
@@ -97,46 +102,60 @@ class PaidJobs:
         return [by_job[payment.job_id] for payment in batch]
 
     def _answer(self, batch: list[_Payment], outcome: list[Intake]) -> None:
-        for taken in outcome:
-            log(taken)
-        refused = (TakenIn.UNKNOWN, TakenIn.BAD_COPIES)
-        good = [
-            payment.delivery
-            for payment, taken in zip(batch, outcome, strict=True)
-            if taken.outcome not in refused
-        ]
+        good = []
         for payment, taken in zip(batch, outcome, strict=True):
-            if taken.outcome in refused:
-                self._put_aside(payment.delivery, taken.detail)
+            if taken.outcome in _REFUSED:
+                self._put_aside(payment.delivery, taken.detail, taken.job_id)
+                self._note_complaint(taken)
+            else:
+                self.report(taken)
+                good.append(payment.delivery)
         if self._answers is not None:
             self._answers.acknowledge(good)
 
     def sweep(self, connection: Connection, at: datetime) -> list[Intake]:
-        """Find paid jobs whose message was lost and treat them as if it had come."""
+        """Find paid jobs whose message was lost and treat them as if it had come.
+
+        Once the transaction is committed, `report` is to be called for each outcome.
+        """
         found = [
-            take_in(connection, self._policy, job_id, at)
+            take_in(connection, self._policy, job_id, at, is_news=job_id not in self._complained)
             for job_id in jobs.paid_but_not_taken_in(connection)
-            if job_id not in self._complained
         ]
-        self._complained |= {t.job_id for t in found if t.outcome is TakenIn.BAD_COPIES}
-        return found
+        return [
+            taken
+            for taken in found
+            if taken.outcome is not TakenIn.BAD_COPIES or taken.job_id not in self._complained
+        ]
+
+    def report(self, taken: Intake) -> None:
+        """Log what became of a payment, and remember what has been complained about."""
+        _log(taken)
+        self._note_complaint(taken)
+
+    def _note_complaint(self, taken: Intake) -> None:
+        if taken.outcome is TakenIn.BAD_COPIES:
+            self._complained.add(taken.job_id)
+        else:
+            self._complained.discard(taken.job_id)
 
 
-def take_in(connection: Connection, policy: Policy, job_id: int, at: datetime) -> Intake:
-    """Create a paid job's prints and note it in the diary."""
+def take_in(
+    connection: Connection, policy: Policy, job_id: int, at: datetime, *, is_news: bool = True
+) -> Intake:
+    """Create a paid job's prints and note it in the diary; a refusal only where it `is_news`."""
     taken = jobs.take_in(
         connection, job_id, at, max_copies=policy.max_copies, reprints=policy.reprints
     )
     if taken.created:
         detail = f"{taken.created} prints created"
         events.record(connection, at, "job_taken_in", job_id=job_id, detail=detail)
-    elif taken.outcome is TakenIn.BAD_COPIES:
+    elif taken.outcome is TakenIn.BAD_COPIES and is_news:
         events.record(connection, at, "attention", job_id=job_id, detail=taken.detail)
     return taken
 
 
-def log(taken: Intake) -> None:
-    """One line for what became of a payment."""
+def _log(taken: Intake) -> None:
     extra = {"job_id": taken.job_id, "fields": {"created": taken.created}}
     match taken.outcome:
         case TakenIn.CREATED:

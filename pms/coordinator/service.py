@@ -37,7 +37,6 @@ from pms.coordinator.gate import Gate
 from pms.coordinator.handlers import start_print
 from pms.coordinator.notifications import Notifications
 from pms.coordinator.paid_jobs import PaidJobs
-from pms.coordinator.paid_jobs import log as log_taken_in
 from pms.coordinator.processes import PrinterProcesses
 from pms.coordinator.reports import Reports
 from pms.coordinator.startup import prepare_database
@@ -212,7 +211,7 @@ class Coordinator:
             return
         self._look_at = now + self._settings.poll_interval_s
         for taken in findings.taken_in:
-            log_taken_in(taken)
+            self._paid_jobs.report(taken)
         self._processes.apply(findings.rows, now)
         self._reports.autostart = frozenset(row.id for row in findings.rows if row.autostart)
         for printer_id, command in findings.commands:

@@ -7,12 +7,19 @@ from pathlib import Path
 
 import pytest
 
+from pms.demo.octoprint_server import OctoPrintServer, find_octoprint
 from tests.support.broker import Broker
 from tests.support.coordinator import Coordinator
+from tests.support.farm import Farm
 from tests.support.file_server import FileServer
+from tests.support.octoprint_pool import OctoPrintPool
+from tests.support.openfarm import OpenFarm
 from tests.support.postgres import Database
+from tests.support.print_shop import PrintShop
+from tests.support.printers import OctoPrintFactory
 
 CoordinatorFactory = Callable[[Mapping[str, str]], Coordinator]
+OctoPrints = Callable[[int], list[OctoPrintServer]]
 
 
 @pytest.fixture
@@ -50,3 +57,45 @@ def in_openfarm(
 def alone(coordinator_factory: CoordinatorFactory) -> Coordinator:
     """A coordinator, not started yet, in embedded mode."""
     return coordinator_factory({})
+
+
+@pytest.fixture
+def shop(
+    in_openfarm: Coordinator,
+    database: Database,
+    broker: Broker,
+    file_server: FileServer,
+    octoprints: OctoPrints,
+) -> Iterator[PrintShop]:
+    """Two printers of a model each, and a coordinator that is not started yet."""
+    shop = PrintShop(in_openfarm, database, broker, file_server, octoprints(2))
+    yield shop
+    shop.close()
+
+
+@pytest.fixture
+def farm(
+    in_openfarm: Coordinator,
+    database: Database,
+    openfarm: OpenFarm,
+    broker: Broker,
+    file_server: FileServer,
+) -> Farm:
+    """A coordinator, not started yet, and all of OpenFarm around it."""
+    return Farm(in_openfarm, database, openfarm, broker, file_server)
+
+
+@pytest.fixture(scope="session")
+def octoprint_pool(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OctoPrintPool]:
+    """OctoPrints that the tests share."""
+    factory = OctoPrintFactory(find_octoprint(), tmp_path_factory.mktemp("octoprints"))
+    try:
+        yield OctoPrintPool(factory)
+    finally:
+        factory.close()
+
+
+@pytest.fixture
+def octoprints(octoprint_pool: OctoPrintPool) -> OctoPrints:
+    """So many shared OctoPrints, made like new: `octoprints(2)`."""
+    return octoprint_pool.take

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Column, Connection, Row, delete, exc, func, insert, select, update
+from sqlalchemy import Column, Connection, Insert, Row, delete, exc, func, insert, select, update
 
 from pms.domain.states import JobStatus
 from pms.errors import NotFoundError, RefusedError
@@ -24,6 +24,9 @@ from pms.store.tables import (
     printers,
     printers_loaded_materials,
 )
+
+#: Two operators may enter the same new thing in the same moment.
+_AT_ONCE = "the {} has just been entered by somebody else; try again"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -127,13 +130,12 @@ def add_printer(connection: Connection, printer: NewPrinter) -> int:
         enabled=True,
         autostart=printer.autostart,
     )
-    try:
-        return int(connection.execute(statement.returning(printers.c.id)).scalar_one())
-    except exc.IntegrityError as error:
-        raise RefusedError(
-            f"there is a printer {printer.name!r} already; choose another name,"
-            " or change it with `pms-coordinator printer set`"
-        ) from error
+    return _enter(
+        connection,
+        statement,
+        f"there is a printer {printer.name!r} already; choose another name,"
+        " or change it with `pms-coordinator printer set`",
+    )
 
 
 def update_printer(connection: Connection, printer_id: int, values: Mapping[str, object]) -> None:
@@ -191,8 +193,7 @@ def find_or_create_model(connection: Connection, model: str) -> tuple[int, bool]
     if found is not None:
         return int(found.id), False
     statement = insert(printer_models).values(model=model, autostart=False)
-    created = connection.execute(statement.returning(printer_models.c.id))
-    return created.scalar_one(), True
+    return _enter(connection, statement, _AT_ONCE.format(f"printer model {model!r}")), True
 
 
 def find_or_create_material(connection: Connection, material_type: str, color: str) -> int:
@@ -209,7 +210,7 @@ def find_or_create_material(connection: Connection, material_type: str, color: s
     statement = insert(materials).values(
         material_type_id=type_id, material_color_id=color_id, in_stock=True
     )
-    return int(connection.execute(statement.returning(materials.c.id)).scalar_one())
+    return _enter(connection, statement, _AT_ONCE.format(f"material {material_type}/{color}"))
 
 
 def _find_or_create(connection: Connection, column: Column[str], name: str) -> int:
@@ -217,7 +218,16 @@ def _find_or_create(connection: Connection, column: Column[str], name: str) -> i
     if found is not None:
         return int(found.id)
     statement = insert(column.table).values({column.name: name})
-    return int(connection.execute(statement.returning(column.table.c.id)).scalar_one())
+    return _enter(connection, statement, _AT_ONCE.format(f"{column.name} {name!r}"))
+
+
+def _enter(connection: Connection, statement: Insert, refusal: str) -> int:
+    """Insert a row and return its id; raises RefusedError when there is such a row already."""
+    row_id = statement.table.c.id
+    try:
+        return int(connection.execute(statement.returning(row_id)).scalar_one())
+    except exc.IntegrityError as error:
+        raise RefusedError(refusal) from error
 
 
 def _by_name(connection: Connection, column: Column[str], name: str) -> Row[tuple[int]] | None:

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,7 +20,7 @@ from unittest import mock
 
 import pytest
 import zmq
-from sqlalchemy import insert, select, update
+from sqlalchemy import insert, select, text, update
 
 from pms.bus.control import (
     Ask,
@@ -37,7 +38,8 @@ from pms.bus.telemetry import Publisher
 from pms.cli import probe
 from pms.cli.coordinator import main as coordinator_main
 from pms.domain.scheduling import Assignment
-from pms.store import attempts, printers, tables
+from pms.errors import RefusedError
+from pms.store import attempts, catalog, printers, tables
 from pms.store.database import Database
 from tests.support.gcode import dwelling_gcode
 from tests.support.postgres import Database as PostgreSQL
@@ -238,6 +240,25 @@ def test_what_cannot_be_done_is_refused(commands: Commands) -> None:
     for line, complaint in complaints.items():
         assert complaint in commands.refused(*line.split())
     assert [each["name"] for each in commands.json("printer", "list")] == ["a"]
+
+
+def test_entering_the_same_at_the_same_time_is_refused_once(database: PostgreSQL) -> None:
+    store = Database(database.url)
+
+    def enter() -> tuple[int, bool]:
+        with store.begin() as connection:
+            return catalog.find_or_create_model(connection, "MK4")
+
+    with ThreadPoolExecutor(1) as threads:
+        with store.begin() as first:
+            assert catalog.find_or_create_model(first, "MK4") == (1, True)
+            second = threads.submit(enter)
+            waiting = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
+            wait_until(lambda: first.scalar(waiting), TIMEOUT_S, "the second one's wait")
+        with pytest.raises(RefusedError, match="printer model 'MK4' has just been entered"):
+            second.result()
+    assert enter() == (1, False)
+    store.close()
 
 
 def test_enabling_lifts_a_suspension(commands: Commands, store: Database) -> None:

@@ -7,10 +7,12 @@ MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: bench check clean demo distclean help servers test
+.PHONY: bench chaos check clean demo distclean help servers test
 
 PYTHON ?= python3
 ARGS ?=
+SEED ?=
+MINUTES ?= 3
 OCTOPRINT_VERSION := 1.11.8
 
 ENVIRONMENT := .venv
@@ -37,6 +39,9 @@ check: $(INSTALLED) ## Run the linter, the formatter's check, the type checker a
 
 bench: $(INSTALLED) $(OCTOPRINT_INSTALLED) servers ## Measure every budget of the design; ARGS goes to the benchmarks
 	$(ENVIRONMENT)/bin/python -m bench $(ARGS)
+
+chaos: $(INSTALLED) $(OCTOPRINT_INSTALLED) servers ## Break everything at random and audit the farm; SEED=1 MINUTES=3
+	$(ENVIRONMENT)/bin/python -m tests.chaos $(if $(SEED),--seed $(SEED)) --minutes $(MINUTES)
 
 clean: ## Remove what builds, checks and tests leave behind; data of a farm (pms-data) stays
 	rm -rf build dist test-report .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

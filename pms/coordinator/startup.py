@@ -6,10 +6,11 @@ import logging
 import random
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from pms.config import Settings
 from pms.domain.backoff import backoff_s
-from pms.errors import DatabaseUnavailableError
+from pms.errors import DatabaseUnavailableError, SettingsError
 from pms.store import schema
 from pms.store.database import Database
 
@@ -39,11 +40,24 @@ def prepare_database(database: Database, settings: Settings, stopping: Callable[
 
 
 def _prepare(database: Database, settings: Settings) -> None:
+    _make_data_dir(settings.data_dir)
     if settings.embedded_database:
         schema.create_openfarm(database)
     else:
         schema.check_openfarm(database)
     schema.migrate(database)
+
+
+def _make_data_dir(data_dir: Path) -> None:
+    """The embedded database in it holds API keys, so it is its owner's alone."""
+    if data_dir.is_dir():
+        return
+    try:
+        data_dir.mkdir(parents=True, mode=0o700)
+    except OSError as error:
+        raise SettingsError(
+            f"PMS_DATA_DIR={str(data_dir)!r} cannot be made: {error.strerror}"
+        ) from error
 
 
 def _pause(seconds: float, stopping: Callable[[], bool]) -> None:

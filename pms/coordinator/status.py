@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from pms.coordinator.farm import Farm, LivePrinter, attempts_by_printer, shown_state
 from pms.coordinator.processes import PrinterProcesses
-from pms.domain.states import PrinterState
+from pms.domain.states import AttemptState, PrinterState
 from pms.store import attempts, jobs, printers
 from pms.store.attempts import Attempt
 from pms.store.jobs import Queue
@@ -94,6 +94,9 @@ def _printer(
 def _progress(live: LivePrinter, attempt: Attempt | None) -> float | None:
     if attempt is None:
         return None
+    if attempt.state is AttemptState.FINISHED:
+        # OctoPrint counts the lines behind the end marker, too.
+        return 1.0
     return live.progress if live.attempt_id == attempt.id else attempt.progress
 
 

@@ -229,6 +229,8 @@ def move(
     if state in _ENTERED_AT:
         column = pms_attempts.c[_ENTERED_AT[state]]
         values[column.name] = func.coalesce(column, at)
+    if state is AttemptState.FINISHED:
+        values["progress"] = 1.0
     if state in TERMINAL_STATES:
         values["ended_at"] = at
     if error is not None:
@@ -258,7 +260,10 @@ def set_progress(connection: Connection, progress: Mapping[int, float]) -> None:
     if progress:
         connection.execute(
             update(pms_attempts)
-            .where(pms_attempts.c.id == bindparam("attempt"))
+            .where(
+                pms_attempts.c.id == bindparam("attempt"),
+                pms_attempts.c.state.in_([AttemptState.PRINTING.value, AttemptState.PAUSED.value]),
+            )
             .values(progress=bindparam("value")),
             [{"attempt": attempt_id, "value": value} for attempt_id, value in progress.items()],
         )

@@ -20,6 +20,10 @@ from pms.store.tables import (
 )
 
 
+#: A longer number fits no printer's id, and no integer column.
+LONGEST_ID_DIGITS = 9
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PrinterRow:
     """A printer as both sides know it."""
@@ -133,7 +137,7 @@ def find(connection: Connection, name_or_id: str) -> int:
     found = connection.execute(
         select(printers.c.id).where(printers.c.printer == name_or_id)
     ).scalar_one_or_none()
-    if found is None and name_or_id.isdecimal():
+    if found is None and name_or_id.isdecimal() and len(name_or_id) <= LONGEST_ID_DIGITS:
         found = connection.execute(
             select(printers.c.id).where(printers.c.id == int(name_or_id))
         ).scalar_one_or_none()

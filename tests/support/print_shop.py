@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,8 @@ from tests.support.waiting import wait_until
 RECORDER = "recorder"
 STORY = ["PrintStarted", "PrintFinished", "PrintCleared"]
 TIMEOUT_S = 60.0
+
+COMMENT = b";".ljust(1023, b".") + b"\n"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,10 +127,20 @@ class PrintShop:
     # -- jobs -----------------------------------------------------------------------
 
     def order(
-        self, n: int, seconds: float, *, m0: bool = True, message: bool = True, **columns: Any
+        self,
+        n: int,
+        seconds: float,
+        *,
+        m0: bool = True,
+        padding: int = 0,
+        message: bool = True,
+        **columns: Any,
     ) -> Work:
-        """A paid job of one copy for the model of a printer, whose JobPaid is sent."""
-        gcode = dwelling_gcode(seconds, m0=m0)
+        """A paid job of one copy for the model of a printer, whose JobPaid is sent.
+
+        `padding` bytes of comments make its file longer.
+        """
+        gcode = padded(dwelling_gcode(seconds, m0=m0), padding)
         job = self.openfarm.add_job(
             model=self.models[n], finished_byte_pos=gcode.finished_byte_pos, **columns
         )
@@ -201,6 +213,17 @@ class PrintShop:
         by_id = {message.properties.message_id: message for message in messages}
         assert may_repeat or len(by_id) == len(messages)
         assert [message.properties.type for message in by_id.values()] == STORY
+
+
+def padded(gcode: Gcode, size: int) -> Gcode:
+    """The same with about so many bytes of comments in front."""
+    lines = COMMENT * (size // len(COMMENT))
+    marker = gcode.finished_byte_pos
+    return replace(
+        gcode,
+        content=lines + gcode.content,
+        finished_byte_pos=None if marker is None else marker + len(lines),
+    )
 
 
 def parent_of(pid: int) -> int:

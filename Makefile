@@ -13,6 +13,8 @@ PYTHON ?= python3
 ARGS ?=
 SEED ?=
 MINUTES ?= 3
+# The tests wait for servers more than they compute, so more of them run than there are cores.
+PROCESSES ?= 3
 OCTOPRINT_VERSION := 1.11.8
 
 ENVIRONMENT := .venv
@@ -29,7 +31,7 @@ demo: $(INSTALLED) $(OCTOPRINT_INSTALLED) ## Run a small farm of real OctoPrint 
 	$(ENVIRONMENT)/bin/pms-coordinator demo --octoprint $(ARGS)
 
 test: $(INSTALLED) $(OCTOPRINT_INSTALLED) servers check ## Run the checks and all tests; ARGS="-k word" goes to pytest
-	$(ENVIRONMENT)/bin/python -m pytest $(ARGS)
+	$(ENVIRONMENT)/bin/python -m pytest --numprocesses $(PROCESSES) --dist loadfile $(ARGS)
 
 check: $(INSTALLED) ## Run the linter, the formatter's check, the type checker and the check of the imports
 	$(ENVIRONMENT)/bin/ruff check .

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,12 +19,26 @@ from tests.support.programs import MissingProgramError
 from tests.support.rabbitmq import RabbitServer
 
 _report = pytest.StashKey[dict[str, str]]()
+#: Under which a process of pytest-xdist hands its figures to the one that prints them.
+_HANDED_OVER = "measured"
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[_report] = {}
     # A run that is ended from outside takes its servers and their folders along, as at a Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    handed_over = getattr(session.config, "workeroutput", None)
+    if handed_over is not None:
+        handed_over[_HANDED_OVER] = session.config.stash[_report]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    figures = getattr(node, "workeroutput", {}).get(_HANDED_OVER, {})
+    node.config.stash[_report].update(figures)
 
 
 def pytest_terminal_summary(

@@ -10,7 +10,6 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -23,13 +22,12 @@ from sqlalchemy import Connection
 from pms import __version__, crash_points, logs
 from pms.broker.intake import Delivery, Intake
 from pms.broker.relay import LogRelay, Relay, RelayResult
-from pms.bus import control
 from pms.bus.control import ControlSocket
 from pms.bus.endpoints import Endpoints
 from pms.bus.router import Router
 from pms.bus.telemetry import Publisher
 from pms.config import Settings
-from pms.coordinator import requests, table
+from pms.coordinator import table
 from pms.coordinator.assignments import assign
 from pms.coordinator.effects import Policy
 from pms.coordinator.farm import Farm
@@ -38,10 +36,10 @@ from pms.coordinator.handlers import start_print
 from pms.coordinator.notifications import Notifications
 from pms.coordinator.paid_jobs import PaidJobs
 from pms.coordinator.processes import PrinterProcesses
+from pms.coordinator.questions import Questions
 from pms.coordinator.reports import Reports
 from pms.coordinator.startup import prepare_database
-from pms.coordinator.status import Health, describe
-from pms.errors import DatabaseUnavailableError, PMSError, RefusedError
+from pms.errors import RefusedError
 from pms.mailbox import Mailbox
 from pms.store import events, outbox
 from pms.store.database import Database
@@ -91,7 +89,6 @@ class Coordinator:
     def __init__(self, settings: Settings, endpoints: Endpoints) -> None:
         self._settings = settings
         self._stopping = False
-        self._started_at = datetime.now(UTC)
         self._context: zmq.Context[Any] = zmq.Context()
         self._router = Router(self._context, endpoints.workers)
         self._control = ControlSocket(self._context, endpoints.control)
@@ -122,11 +119,19 @@ class Coordinator:
             self._publisher,
             on_broken=self._processes.restart,
         )
-        self._reasons: dict[int, str] = {}
+        self._questions = Questions(
+            self._control,
+            self._database,
+            self._gate,
+            farm=self._farm,
+            processes=self._processes,
+            policy=self._policy,
+            started_at=datetime.now(UTC),
+            broker_state=self._broker_state,
+        )
         self._assign_due = True
         self._look_at = 0.0
         self._prune_at = 0.0
-        self._last_status: dict[str, Any] = {"printers": [], "queue": [], "attention": []}
 
     # -- life ---------------------------------------------------------------------
 
@@ -235,7 +240,7 @@ class Coordinator:
             return
         crash_points.reach("claim_committed")
         self._assign_due = False
-        self._reasons = done.reasons
+        self._questions.reasons = done.reasons
         for attempt in done.claimed:
             logger.info(
                 "print_claimed",
@@ -248,67 +253,18 @@ class Coordinator:
             )
             self._reports.order(attempt.printer_id, start_print(attempt), now)
 
-    # -- questions --------------------------------------------------------------------
-
     def _answer(self, now: float, at: datetime) -> None:
-        """Answer the question that has come over the control socket, if there is one."""
-        question = self._control.receive()
-        if question is None:
-            return
-        try:
-            self._control.answer(self._answer_to(question, now, at))
-        except PMSError as error:
-            self._control.refuse(str(error))
-        except Exception:
-            logger.exception("question_failed")
-            self._control.refuse("the coordinator failed to answer; see its log")
-
-    def _answer_to(self, question: control.Ask, now: float, at: datetime) -> Any:
-        if isinstance(question, control.Wake):
-            self._look_at = 0.0
-            return {}
-        if isinstance(question, control.GetStatus):
-            return self._status(at)
-        with self._database.begin() as connection:
-            match question:
-                case control.Clear(printer=printer, print_id=print_id):
-                    reply = requests.clear(connection, self._farm, printer, print_id, at)
-                case control.Pause(print_id=print_id):
-                    reply = requests.pause(connection, print_id)
-                case control.Resume(print_id=print_id):
-                    reply = requests.resume(connection, print_id)
-                case control.Cancel(print_id=print_id):
-                    reply = requests.cancel(connection, self._policy, print_id, at)
-        crash_points.reach(f"{type(question).__name__.lower()}_committed")
-        for printer_id, command in reply.commands:
+        """Answer a question and do what follows from it."""
+        consequence = self._questions.process(now, at)
+        for printer_id, command in consequence.commands:
             self._reports.order(printer_id, command, now)
-        self._assign_due = True
-        self._notifications.pending = True
-        return reply.data
+        if consequence.look:
+            self._look_at = 0.0
+        if consequence.changed:
+            self._assign_due = self._notifications.pending = True
 
-    def _status(self, at: datetime) -> dict[str, Any]:
-        health = Health(
-            pid=os.getpid(),
-            started_at=self._started_at,
-            database=self._gate.state,
-            broker=self._intake.state if self._intake else self._relay.state,
-            version=__version__,
-        )
-        try:
-            with self._database.read() as connection:
-                self._last_status = describe(
-                    connection,
-                    health=health,
-                    farm=self._farm,
-                    processes=self._processes,
-                    reasons=self._reasons,
-                    now=at,
-                )
-        except DatabaseUnavailableError as error:
-            # What was true last is worth more to an operator than a refusal.
-            away = replace(health, database=str(error)).describe()
-            return {**self._last_status, "coordinator": away}
-        return self._last_status
+    def _broker_state(self) -> str:
+        return self._intake.state if self._intake else self._relay.state
 
     # -- the end ------------------------------------------------------------------------
 

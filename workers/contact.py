@@ -1,4 +1,4 @@
-"""Keeping in touch with one OctoPrint: when to look again, and whether it is still the same one.
+"""Keeping in touch with one OctoPrint: when to look again, and when to connect its printer.
 
 Pure: the caller brings the time and the random numbers.
 """
@@ -46,10 +46,7 @@ class Contact:
         self.trouble: Trouble | None = None
         #: Since when OctoPrint or its printer has been out of reach; None: both are there.
         self.lost_since: float | None = None
-        #: Counts the servers that this may have been: a new number wherever in doubt.
-        self.server_epoch = 0
         self.push_open = False
-        self.push_heard_at = float("-inf")
 
     # -- looking ----------------------------------------------------------------
 
@@ -101,7 +98,6 @@ class Contact:
         if kind is FailureKind.UNAUTHORIZED:
             return UNAUTHORIZED_RETRY_S
         if kind is FailureKind.REFUSED:
-            self.server_epoch += 1
             # A server that starts refuses, gives odd answers for a moment, and is there: those
             # must not be taken for the latest of a long row of failures.
             self._failures = 0
@@ -133,32 +129,13 @@ class Contact:
 
     # -- the push socket ------------------------------------------------------------
 
-    def push_opened(self, now: float) -> None:
-        """A push connection is there: whatever it was before, look at what it is now."""
-        self.server_epoch += 1
+    def push_opened(self) -> None:
+        """A push connection is there: whatever happened before, look at what is now."""
         self.push_open = True
-        self.push_heard_at = now
         self.look_now()
 
     def push_closed(self, now: float) -> None:
-        """The server may be gone, and the next one may be another."""
+        """The server may be gone."""
         if self.push_open:
             self.push_open = False
-            self.server_epoch += 1
             self.want_look(now)
-
-    def push_heard(self, now: float) -> None:
-        """The push connection is alive."""
-        self.push_heard_at = now
-
-    def same_server_since(self, epoch: int | None, moment: float | None) -> bool | None:
-        """Whether OctoPrint is provably the process that it was then; None: not known yet.
-
-        An unbroken push connection proves it, once something came over it after `moment`. One
-        that stays silent is closed in the end, so the question does not stay open.
-        """
-        if epoch is None or not self.push_open or epoch != self.server_epoch:
-            return False
-        if moment is None or self.push_heard_at <= moment:
-            return None
-        return True

@@ -33,6 +33,7 @@ from workers.steps import (
     Moment,
     Tell,
     TransferOutcome,
+    WakePush,
 )
 from workers.transfer import Transfer
 
@@ -155,6 +156,8 @@ class PrinterLoop:
                     self._begin_transfer(action)
                 case AbortTransfer():
                     self._abort_transfer()
+                case WakePush():
+                    self._push.wake()
                 case Exit():
                     self._stopping.set()
                 case _:

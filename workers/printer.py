@@ -31,6 +31,7 @@ from workers.steps import (
     Moment,
     Tell,
     TransferOutcome,
+    WakePush,
 )
 from workers.task import Task
 from workers.telemetry import Thinning
@@ -143,17 +144,18 @@ class Printer:
         self._contact.want_look(now.monotonic)
         events: Iterable[Event] = ()
         if call is not None and self._task is not None:
-            events = self._task.call_ended(call, failure, now)
+            events = self._task.call_ended(call, outcome, now)
         return self._settle(events, now)
 
     def _looked(self, look: Look, seen: Observation, now: Moment) -> list[Action]:
+        woken: list[Action] = [WakePush()] if self._contact.trouble is not None else []
         self._contact.seen(seen, now.monotonic)
         task = self._task
         # What was seen before the attempt, or before its file was there, says nothing about it.
         if task is not None and look.path == self._path_to_ask_about(task):
             self._fresh = seen
         telemetry = self._progress(seen.path, seen.progress, seen.time_left_s, now.monotonic)
-        return [*telemetry, *self._settle([], now)]
+        return [*woken, *telemetry, *self._settle([], now)]
 
     @staticmethod
     def _path_to_ask_about(task: Task) -> str | None:
@@ -183,15 +185,13 @@ class Printer:
         telemetry: list[Tell] = []
         match stimulus:
             case PushOpened():
-                self._contact.push_opened(now.monotonic)
+                self._contact.push_opened()
             case PushClosed():
                 self._contact.push_closed(now.monotonic)
             case PushChanged(kind=kind):
-                self._contact.push_heard(now.monotonic)
                 self._contact.want_look(now.monotonic)
                 self._suspect_start(kind == "PrintStarted")
             case PushSnapshot():
-                self._contact.push_heard(now.monotonic)
                 telemetry = self._snapshot(stimulus, now)
             case _:
                 assert_never(stimulus)
@@ -221,7 +221,7 @@ class Printer:
         if task is None or task.ended:
             return
         if seen is not None:
-            yield from task.observe(seen, same_server=self._same_server(task), now=now)
+            yield from task.observe(seen, now)
             if task.doubt.is_open:
                 contact.want_look(now.monotonic + DOUBT_LOOK_S)
             elif task.unsettled:
@@ -231,9 +231,6 @@ class Printer:
         self._transfer_moved = False
         if contact.lost_since is not None and not task.ended:
             yield from task.give_back_if_lost(contact.lost_since, now, LOST_PATIENCE_S)
-
-    def _same_server(self, task: Task) -> bool | None:
-        return self._contact.same_server_since(task.start.epoch, task.start.answered_at)
 
     def _end_task(self) -> list[Action]:
         task = self._task
@@ -277,9 +274,9 @@ class Printer:
     def _choose_call(self, seen: Observation | None, now: float) -> Call | None:
         contact, task = self._contact, self._task
         if task is not None and contact.trouble is None:
-            call = task.next_call(seen, now, same_server=self._same_server(task))
+            call = task.next_call(seen, now)
             if call is not None:
-                task.call_sent(call, contact.server_epoch if contact.push_open else None, now)
+                task.call_sent(call, now)
                 return call
         if self._may_connect(now):
             contact.connect_sent(now)
@@ -352,4 +349,4 @@ class Printer:
     def _suspect_start(self, something_prints: bool) -> None:
         """A print that push has shown may be ours, even if no look ever shows it."""
         if something_prints and self._task is not None:
-            self._task.start.suspected()
+            self._task.suspect_start()

@@ -15,18 +15,16 @@ class Start:
     """How far the start of an attempt has come, as this process knows it."""
 
     def __init__(self, *, begun_before: bool) -> None:
-        """`begun_before`: an earlier process may have sent the request."""
-        #: The coordinator was asked for its permission; that is done once.
-        self.announced = begun_before
+        """`begun_before`: an earlier process had permission, and may have sent the request."""
+        #: This process has asked the coordinator for its permission.
+        self.announced = False
         #: OctoPrint's words, if it has refused the only request there ever was.
         self.refusal = ""
-        #: The server that the last request went to; None: not known, so nothing is proved.
-        self.epoch: int | None = None
-        #: When the last request was answered or given up, monotonic seconds.
-        self.answered_at: float | None = None
+        #: OctoPrint is provably not the process that was asked, or has shown signs of a print.
+        self.unprovable = False
         self._granted = False
         self._wanted = False
-        self._requests = 0
+        self._requests = 1 if begun_before else 0
 
     @property
     def certainly_not_sent(self) -> bool:
@@ -34,18 +32,24 @@ class Start:
         return self._granted and self._requests == 0
 
     @property
-    def certainly_not_done(self) -> bool:
-        """OctoPrint was not asked, or has refused."""
-        return self.certainly_not_sent or bool(self.refusal)
-
-    @property
     def is_hopeless(self) -> bool:
         """OctoPrint was asked often enough."""
         return self._requests >= MOST_STARTS
 
+    @property
+    def awaits_grant(self) -> bool:
+        """The coordinator was asked, and has not answered."""
+        return self.announced and not self._granted
+
+    @property
+    def may_repeat(self) -> bool:
+        """The permission is this process's own: what an earlier one had may be out of date."""
+        return self._granted
+
     def grant(self) -> None:
-        """The start is recorded, so it may be asked for."""
-        self._granted = self._wanted = True
+        """The start is recorded, so it may be asked for; a second one only upon proof."""
+        self._granted = True
+        self._wanted = self._requests == 0
 
     def repeat(self) -> None:
         """Ask again: the last request has provably had no effect."""
@@ -55,28 +59,20 @@ class Start:
         """Do not ask any more."""
         self._wanted = False
 
-    def is_due(self, *, same_server: bool | None) -> bool:
+    @property
+    def is_due(self) -> bool:
         """Whether the request is to be sent now."""
-        if self._requests > 0 and same_server is not True:
-            # The proof has not outlived the wait for its turn.
-            self._wanted = False
         return self._wanted
 
-    def sent(self, epoch: int | None) -> None:
+    def sent(self) -> None:
         """The request is on its way."""
         self._wanted = False
         self._requests += 1
-        self.epoch = epoch
-        self.answered_at = None
         self.refusal = ""
+        self.unprovable = False
 
-    def answered(self, failure: CallFailed | None, now: float) -> None:
+    def answered(self, failure: CallFailed | None) -> None:
         """OctoPrint has answered, or its answer is lost."""
-        self.answered_at = now
         # An earlier request whose answer was lost may be what a later refusal is about.
         if failure is not None and failure.certainly_not_done and self._requests == 1:
-            self.refusal = f"OctoPrint refused the start: {failure.text}"
-
-    def suspected(self) -> None:
-        """Push has shown a print that begins: no proof of the contrary counts any more."""
-        self.epoch = None
+            self.refusal = f"OctoPrint did not start the print: {failure.text}"

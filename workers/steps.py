@@ -169,8 +169,13 @@ class AbortTransfer:
 
 
 @dataclass(frozen=True, slots=True)
+class WakePush:
+    """OctoPrint answers again: let the push connection be tried now."""
+
+
+@dataclass(frozen=True, slots=True)
 class Exit:
     """End the process."""
 
 
-Action = Emit | Tell | MakeCall | BeginTransfer | AbortTransfer | Exit
+Action = Emit | Tell | MakeCall | BeginTransfer | AbortTransfer | WakePush | Exit

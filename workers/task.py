@@ -6,6 +6,7 @@ Pure: events and calls come out, nothing is sent from here.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from pms.bus.messages import (
     CommandRefused,
@@ -37,9 +38,12 @@ from workers.steering import Steering
 from workers.steps import (
     Call,
     CallFailed,
+    CallOutcome,
     Moment,
     PauseFile,
+    ProveServer,
     ResumeFile,
+    ServerProof,
     StartFile,
     TransferOutcome,
 )
@@ -66,19 +70,20 @@ class Task:
         self._finish_marker = order.finish_marker
         # A new attempt has no file yet. One that is taken up again needs a look first.
         self._upload_wanted = order.believed is AttemptState.CLAIMED
+        #: A look from which another start follows, if OctoPrint can remember the first.
+        self._unproved: Observation | None = None
         self._paused_at_marker = False
         self._tail_ran = False
 
     # -- looks --------------------------------------------------------------------
 
-    def observe(
-        self, seen: Observation, *, same_server: bool | None, now: Moment
-    ) -> Iterator[Event]:
+    def observe(self, seen: Observation, now: Moment) -> Iterator[Event]:
         """Draw conclusions until nothing more follows from what was seen."""
+        self._unproved = None
         if self.state is AttemptState.FINISHED and self.question is not None:
             return
         while not self.ended:
-            conclusion = reconcile(self._belief(same_server), seen)
+            conclusion = reconcile(self._belief(), seen)
             if self.transferring and conclusion.verdict is not Verdict.RETURNED:
                 return
             if self._is_nothing_new(conclusion):
@@ -95,20 +100,26 @@ class Task:
     def _is_nothing_new(self, conclusion: Conclusion) -> bool:
         """A person who has been asked is not asked again, and nothing is started meanwhile."""
         asked = self.question is not None
-        repetitions = (Verdict.ASK_PERSON, Verdict.START_AGAIN)
+        repetitions = (Verdict.ASK_PERSON, Verdict.PROVE_SERVER)
         return conclusion.verdict is Verdict.UNCHANGED or (
             asked and conclusion.verdict in repetitions
         )
 
-    def _belief(self, same_server: bool | None) -> Belief:
-        not_sent = self.state is AttemptState.STARTING and self.start.certainly_not_sent
+    @property
+    def _is_unsent(self) -> bool:
+        """OctoPrint was certainly not asked to start."""
+        unsent = self.state is AttemptState.STARTING and self.start.certainly_not_sent
+        return unsent or self.state in UNSTARTED_STATES
+
+    def _belief(self) -> Belief:
+        staged = self.state is AttemptState.STARTING and self._is_unsent
         return Belief(
-            state=AttemptState.STAGED if not_sent else self.state,
+            state=AttemptState.STAGED if staged else self.state,
             path=self.path,
             size=self._size,
             sha1=self._sha1,
             finish_marker=self._finish_marker,
-            same_server=same_server,
+            same_server=False if self.start.unprovable else None,
             start_refusal=self.start.refusal,
             paused_at_marker=self._paused_at_marker,
             clearing=self.steering.clearing,
@@ -117,7 +128,7 @@ class Task:
 
     def _note_end_of_file(self, seen: Observation) -> None:
         if self.state is AttemptState.FINISHED:
-            belief = self._belief(same_server=None)
+            belief = self._belief()
             self._paused_at_marker = self._paused_at_marker or rests_at_marker(belief, seen)
             self._tail_ran = self._tail_ran or runs(belief, seen)
 
@@ -130,6 +141,8 @@ class Task:
                 self._upload_wanted = True
             case Verdict.STAGED:
                 yield from self._announce_start(seen, now)
+            case Verdict.PROVE_SERVER:
+                self._unproved = seen
             case Verdict.START_AGAIN:
                 yield from self._start_again(now)
             case Verdict.RETURNED:
@@ -202,17 +215,42 @@ class Task:
 
     def granted(self, granted: bool, now: Moment) -> Iterator[Event]:
         """The coordinator has recorded that we are about to start, or forbids it."""
-        if self.ended or self.state is not AttemptState.STAGED or not self.start.announced:
+        starting = self.state is AttemptState.STARTING
+        if self.ended or not self.start.awaits_grant:
             return
-        if not granted:
+        if granted and (starting or self.state is AttemptState.STAGED):
+            self.state = AttemptState.STARTING
+            self.start.grant()
+        elif starting:
+            self.steering.cancelling = True
+        elif self.state is AttemptState.STAGED:
             yield self._cancelled(now, may_have_started=False)
+
+    def _proved(self, same_server: bool, now: Moment) -> Iterator[Event]:
+        """The server is, or is not, the process that was asked to start.
+
+        The looks came before this, so what they showed was the memory of that process.
+        """
+        seen, self._unproved = self._unproved, None
+        if seen is None or self.ended:
             return
-        self.state = AttemptState.STARTING
-        self.start.grant()
+        if not same_server:
+            self.start.unprovable = True
+        belief = replace(self._belief(), same_server=not self.start.unprovable)
+        yield from self._apply(reconcile(belief, seen), seen, now)
+
+    def suspect_start(self) -> None:
+        """Push has shown a print: it may be ours, even if no look ever shows it."""
+        if self.state is AttemptState.STARTING:
+            self.start.unprovable = True
 
     def _start_again(self, now: Moment) -> Iterator[Event]:
         if self.steering.cancelling:
             yield self._cancelled(now, may_have_started=False)
+        elif not self.start.may_repeat:
+            if not self.start.announced:
+                self.start.announced = True
+                yield PrintStarting(at=now.utc, attempt_id=self.attempt_id)
         elif self.start.is_hopeless:
             yield from self._ask(
                 "OctoPrint has ignored all requests to start: look at the printer, then clear it",
@@ -231,9 +269,8 @@ class Task:
     @property
     def is_unstarted(self) -> bool:
         """Certainly, and nothing is on its way that could change that."""
-        return self.state in UNSTARTED_STATES or (
-            self.state is AttemptState.STARTING and self.start.certainly_not_done
-        )
+        refused = self.state is AttemptState.STARTING and bool(self.start.refusal)
+        return refused or self._is_unsent
 
     # -- what has happened --------------------------------------------------------------
 
@@ -298,7 +335,7 @@ class Task:
         """End the attempt; what has started is cancelled at OctoPrint first."""
         if self.state is AttemptState.FINISHED:
             yield self._refuse("CancelPrint", "the part is complete: clear the printer", now)
-        elif self.state in UNSTARTED_STATES or self.start.certainly_not_sent:
+        elif self._is_unsent:
             yield self._cancelled(now, may_have_started=False)
         elif self.question is not None:
             yield self._cancelled(now, may_have_started=True)
@@ -345,32 +382,36 @@ class Task:
             return False
         return self.steering.is_open or self.state is AttemptState.STARTING
 
-    def next_call(
-        self, seen: Observation | None, now: float, *, same_server: bool | None
-    ) -> Call | None:
+    def next_call(self, seen: Observation | None, now: float) -> Call | None:
         """The call to OctoPrint that follows from a look, or from none."""
         if self.ended:
             return None
-        if self.start.is_due(same_server=same_server):
+        if self.start.is_due:
             return StartFile(self.path)
+        if self._unproved is not None:
+            return ProveServer(self.path)
         if seen is None or seen.path != self.path:
             return None
         return self.steering.call(self.state, seen, now)
 
-    def call_sent(self, call: Call, server_epoch: int | None, now: float) -> None:
-        """A call of `next_call` is on its way, to this server."""
+    def call_sent(self, call: Call, now: float) -> None:
+        """A call of `next_call` is on its way."""
         if isinstance(call, StartFile):
-            self.start.sent(server_epoch)
-            return
-        self.steering.sent(now)
-        if self.state is AttemptState.FINISHED:
-            self._tail_ran = True
+            self.start.sent()
+        elif not isinstance(call, ProveServer):
+            self.steering.sent(now)
+            self._tail_ran = self._tail_ran or self.state is AttemptState.FINISHED
 
-    def call_ended(self, call: Call, failure: CallFailed | None, now: Moment) -> Iterator[Event]:
+    def call_ended(self, call: Call, outcome: CallOutcome, now: Moment) -> Iterator[Event]:
         """OctoPrint has answered a call, or its answer is lost."""
         self.doubt.settle()
+        failure = outcome if isinstance(outcome, CallFailed) else None
         if isinstance(call, StartFile) and call.path == self.path:
-            self.start.answered(failure, now.monotonic)
+            self.start.answered(failure)
+        elif isinstance(call, ProveServer) and isinstance(outcome, ServerProof):
+            yield from self._proved(outcome.same, now)
+        elif isinstance(call, ProveServer):
+            self._unproved = None
         elif failure is not None and self.state is not AttemptState.FINISHED:
             if isinstance(call, PauseFile):
                 yield self._refuse("PausePrint", failure.text, now)

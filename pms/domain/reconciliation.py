@@ -25,6 +25,8 @@ class Verdict(Enum):
     STARTED = auto()
     #: Our file is certainly not being printed and never was: ask for the start once more.
     START_AGAIN = auto()
+    #: Find out whether OctoPrint is still the process that was asked to start.
+    PROVE_SERVER = auto()
     #: Nobody but a person can say whether the print was started.
     ASK_PERSON = auto()
     PAUSED = auto()
@@ -49,9 +51,9 @@ class Belief:
     sha1: str | None = None
     #: Byte offset behind the last M0; paused there, the part is complete.
     finish_marker: int | None = None
-    #: OctoPrint has provably been the same process since the start was asked for; None: that
-    #: will be known soon.
-    same_server: bool | None = False
+    #: OctoPrint has provably been the same process since the start was asked for; None: nobody
+    #: has looked into that.
+    same_server: bool | None = None
     #: OctoPrint has refused the only request to start, for this reason.
     start_refusal: str = ""
     #: The print was seen paused at its end marker.
@@ -96,7 +98,7 @@ def _prints_ours(belief: Belief, seen: Observation) -> bool:
 def _unstarted(belief: Belief, seen: Observation) -> Conclusion:
     if _prints_ours(belief, seen):
         return Conclusion(verdict=Verdict.STARTED, reason="somebody started the file at OctoPrint")
-    if seen.file is not None and seen.file.was_printed:
+    if seen.file is not None and seen.file.was_printed and _matches(belief, seen.file):
         return _outcome(seen.file)
     if seen.activity in ACTIVE:
         return Conclusion(verdict=Verdict.RETURNED, reason="another print runs on the printer")
@@ -129,8 +131,8 @@ def _starting(belief: Belief, seen: Observation) -> Conclusion:
 
 
 def _never_seen(belief: Belief, seen: Observation) -> Conclusion:
-    if belief.same_server is None:
-        return UNCHANGED
+    if belief.same_server is None and seen.file is not None:
+        return Conclusion(verdict=Verdict.PROVE_SERVER, certain=False)
     if seen.file is None or not belief.same_server:
         return Conclusion(
             verdict=Verdict.ASK_PERSON,

@@ -1,4 +1,4 @@
-"""Keeping in touch with one OctoPrint: deadlines, backoff and the proof of sameness."""
+"""Keeping in touch with one OctoPrint: deadlines and backoff."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_the_first_look_is_due_at_once() -> None:
 def test_the_next_look_after_a_good_one(activity: Activity, push_open: bool, wait: float) -> None:
     touch = contact()
     if push_open:
-        touch.push_opened(NOW)
+        touch.push_opened()
     assert ok(touch, activity) == wait
 
 
@@ -129,7 +129,7 @@ def test_a_hint_does_not_shorten_the_backoff_but_a_person_and_a_new_connection_d
     touch.look_now()
     assert touch.look_is_due(NOW)
     fail(touch, UNAUTHORIZED)
-    touch.push_opened(NOW)
+    touch.push_opened()
     assert touch.look_is_due(NOW)
 
 
@@ -138,7 +138,7 @@ def test_what_asks_for_a_look_during_one_gets_another(failing: bool) -> None:
     """The look under way may have gone to the server that is no more."""
     touch = contact()
     touch.look_sent()
-    touch.push_opened(NOW)
+    touch.push_opened()
     if failing:
         touch.failed(failure(UNREACHABLE), NOW)
     else:
@@ -209,65 +209,3 @@ def test_a_printer_that_comes_and_goes_is_not_connected_in_a_busy_loop() -> None
         ok(touch)
         ok(touch, A.DISCONNECTED)
         assert not touch.connect_is_due(NOW + 0.9)
-
-
-# -- the same server ------------------------------------------------------------------------
-
-
-def opened() -> Contact:
-    touch = contact()
-    touch.push_opened(NOW)
-    ok(touch)
-    return touch
-
-
-def test_the_server_is_the_same_once_push_has_said_something_since() -> None:
-    touch = opened()
-    epoch = touch.server_epoch
-    assert touch.same_server_since(epoch, None) is None
-    assert touch.same_server_since(epoch, NOW + 1) is None
-    touch.push_heard(NOW + 1)
-    # What came in the same moment may have been on its way before.
-    assert touch.same_server_since(epoch, NOW + 1) is None
-    touch.push_heard(NOW + 1.1)
-    assert touch.same_server_since(epoch, NOW + 1) is True
-
-
-@pytest.mark.parametrize("happens", ["closed", "closed and opened", "opened", "refused"])
-def test_whatever_may_have_been_a_restart_is_no_proof(happens: str) -> None:
-    touch = opened()
-    epoch = touch.server_epoch
-    touch.push_heard(NOW + 2)
-    assert touch.same_server_since(epoch, NOW + 1) is True
-    if "closed" in happens:
-        touch.push_closed(NOW + 3)
-    if "opened" in happens:
-        touch.push_opened(NOW + 3)
-    if "refused" in happens:
-        fail(touch, REFUSED)
-    touch.push_heard(NOW + 4)
-    assert touch.same_server_since(epoch, NOW + 1) is False
-
-
-@pytest.mark.parametrize("kind", [UNREACHABLE, UNAUTHORIZED, REJECTED])
-def test_an_answer_that_was_lost_is_no_restart(kind: FailureKind) -> None:
-    touch = opened()
-    epoch = touch.server_epoch
-    fail(touch, kind)
-    touch.push_heard(NOW + 2)
-    assert touch.same_server_since(epoch, NOW + 1) is True
-
-
-def test_without_push_there_is_no_proof() -> None:
-    assert contact().same_server_since(None, NOW) is False
-    assert contact().same_server_since(0, NOW) is False
-    touch = opened()
-    assert touch.same_server_since(None, NOW) is False
-
-
-def test_a_close_that_comes_twice_counts_once() -> None:
-    touch = opened()
-    touch.push_closed(NOW)
-    epoch = touch.server_epoch
-    touch.push_closed(NOW)
-    assert touch.server_epoch == epoch

@@ -96,9 +96,11 @@ def test_a_copy_that_has_not_started(
         (True, seen(A.DISCONNECTED, fresh(), path=None), V.FAILED, False),
         (True, seen(A.ERROR, fresh(), path=None), V.FAILED, False),
         (True, seen(A.CONNECTING, fresh(), path=None), V.UNCHANGED, True),
-        # The proof is under way: a person is not asked before it has come or failed to.
-        (None, seen(A.OPERATIONAL, fresh()), V.UNCHANGED, True),
-        (None, seen(A.OPERATIONAL, None), V.UNCHANGED, True),
+        # A person is not asked before OctoPrint was, whether it remembers.
+        (None, seen(A.OPERATIONAL, fresh()), V.PROVE_SERVER, False),
+        (None, seen(A.OPERATIONAL, fresh(), path=None), V.PROVE_SERVER, False),
+        (None, seen(A.PRINTING, fresh(), path=OTHER), V.PROVE_SERVER, False),
+        (None, seen(A.OPERATIONAL, None), V.ASK_PERSON, False),
         (None, seen(A.PRINTING, fresh()), V.STARTED, True),
         (None, seen(A.OPERATIONAL, SUCCESS), V.FINISHED, True),
         (None, seen(A.ERROR, fresh(), path=None), V.FAILED, False),

@@ -32,10 +32,13 @@ from workers.steps import (
     MakeCall,
     Moment,
     PauseFile,
+    ProveServer,
     ResumeFile,
+    ServerProof,
     StartFile,
     Tell,
     TransferOutcome,
+    WakePush,
 )
 
 S = AttemptState
@@ -81,6 +84,8 @@ REFUSED = CallFailed(kind=FailureKind.REFUSED, text="nothing listens", certainly
 CONFLICT = CallFailed(kind=FailureKind.REJECTED, text="409", certainly_not_done=True)
 NO_KEY = CallFailed(kind=FailureKind.UNAUTHORIZED, text="bad key", certainly_not_done=True)
 
+SAME, ANOTHER = ServerProof(same=True), ServerProof(same=False)
+
 
 @dataclass
 class Rig:
@@ -94,6 +99,8 @@ class Rig:
     reports: list[bus.PrinterStateChanged] = field(default_factory=list)
     told: list[Any] = field(default_factory=list)
     others: list[Action] = field(default_factory=list)
+    #: What OctoPrint answers when it has to prove that it is the same process.
+    proof: CallOutcome = SAME
 
     def __post_init__(self) -> None:
         self.printer = Printer(enabled=self.enabled, poll_interval_s=POLL_S, random=lambda: 0.5)
@@ -161,7 +168,7 @@ class Rig:
                 self.answer(observation)
                 return
             if self.call is not None:
-                self.answer()
+                self.answer(self.proof if isinstance(self.call, ProveServer) else None)
         raise AssertionError("no look is ever made")
 
     def looks(self, observation: CallOutcome, seconds: float = 4.0) -> None:
@@ -474,57 +481,96 @@ def test_our_file_prints_whatever_was_answered(answer: CallFailed | None) -> Non
     assert rig.count(StartFile) == 0
 
 
-def heard_later(rig: Rig, observation: Observation = IGNORED) -> None:
-    """A second on, the same push connection says something."""
-    rig.wait(1.0)
-    rig.push(snapshot())
-    rig.look(observation)
-
-
+@pytest.mark.parametrize("push", [True, False])
 @pytest.mark.parametrize("answer", [None, LOST])
 def test_a_start_without_effect_is_repeated_on_proof_of_the_same_server(
-    answer: CallFailed | None,
+    answer: CallFailed | None, push: bool
 ) -> None:
-    rig = settled(asked())
+    rig = settled(asked(push))
     rig.answer(answer)
-    rig.looks(IGNORED, 20)
-    assert rig.count(StartFile) == 0
-    assert rig.names() == []
-    rig.push(snapshot())
-    rig.looks(IGNORED, 2)
-    assert rig.count(StartFile) == 0
-    rig.looks(IGNORED, 2)
+    rig.looks(IGNORED, 2.5)
+    assert rig.count(ProveServer) == 0
+    rig.looks(IGNORED, 1.5)
+    assert rig.count(ProveServer) == 1
     assert rig.count(StartFile) == 1
     rig.look(PRINTS)
     assert rig.names() == ["PrintStarted"]
 
 
-@pytest.mark.parametrize(
-    "meanwhile",
-    [
-        [PushClosed(reason="gone")],
-        [PushClosed(reason="gone"), PushOpened(), snapshot()],
-        [PushOpened(), snapshot()],
-        # Push has shown a print that begins, even if no look ever did.
-        [snapshot(), BEGINS],
-        [snapshot(printing=True, path=PATH)],
-        [snapshot(paused=True, path=PATH)],
-    ],
-)
-def test_without_that_proof_a_person_is_asked(meanwhile: list[Any]) -> None:
+def test_the_proof_comes_after_the_looks_and_right_before_the_start() -> None:
+    """Else the looks might have been at a server that had forgotten the print."""
     rig = settled(asked())
     rig.answer(LOST)
-    rig.wait(1.0)
-    rig.push(*meanwhile)
     rig.looks(IGNORED, 5)
-    rig.push(snapshot())
+    kinds = [type(call) for call in rig.calls]
+    assert kinds[kinds.index(ProveServer) - 1 :][:3] == [Look, ProveServer, StartFile]
+
+
+@pytest.mark.parametrize("proof", [SAME, ANOTHER])
+def test_a_proof_is_asked_for_until_octoprint_says_something(proof: ServerProof) -> None:
+    rig = settled(asked())
+    rig.answer(LOST)
+    rig.proof = LOST
+    rig.looks(IGNORED, 20)
+    assert rig.count(ProveServer) > 2
+    assert rig.count(StartFile) == 0
+    assert rig.conditions() == []
+    rig.proof = proof
+    rig.looks(IGNORED, 4)
+    assert rig.count(StartFile) == int(proof.same)
+    assert bool(rig.conditions()) is not proof.same
+
+
+@pytest.mark.parametrize(
+    "sign",
+    [
+        # Push has shown a print that begins, even if no look ever did.
+        BEGINS,
+        snapshot(printing=True, path=PATH),
+        snapshot(paused=True, path=PATH),
+    ],
+)
+@pytest.mark.parametrize("moment", ["before the answer", "after it", "during the proof"])
+def test_a_sign_of_a_print_outweighs_any_proof(sign: Any, moment: str) -> None:
+    rig = settled(asked())
+    if moment == "before the answer":
+        rig.push(sign)
+    rig.answer(LOST)
+    if moment == "after it":
+        rig.push(sign)
+    if moment == "during the proof":
+        while not isinstance(rig.call, ProveServer):
+            rig.look(IGNORED)
+        rig.push(sign)
     rig.looks(IGNORED, 60)
     assert rig.count(StartFile) == 0
     assert rig.names() == []
+    assert rig.conditions()[-1].needs_attention
+
+
+@pytest.mark.parametrize("observation", [IGNORED, FORGOTTEN, FOREIGN, IDLE])
+def test_without_proof_a_person_is_asked(observation: Observation) -> None:
+    rig = settled(asked())
+    rig.proof = ANOTHER
+    rig.answer(LOST)
+    rig.looks(observation, 60)
+    assert rig.count(StartFile) == 0
+    assert rig.names() == []
+    assert rig.conditions()[-1].needs_attention
+
+
+def test_somebody_elses_print_was_started_first() -> None:
+    rig = settled(asked())
+    rig.answer(LOST)
+    rig.looks(FOREIGN, 5)
+    [event] = rig.happened()
+    assert isinstance(event, bus.CommandRefused)
+    assert event.returned
 
 
 def in_question() -> Rig:
-    rig = asked(push=False)
+    rig = asked()
+    rig.proof = ANOTHER
     rig.answer(LOST)
     rig.looks(IGNORED, 5)
     return rig
@@ -567,11 +613,8 @@ def test_a_question_is_settled_by_a_person_or_by_octoprint(
 
 def test_a_start_that_is_ignored_again_and_again_becomes_a_question() -> None:
     rig = settled(asked())
-    for _ in range(10):
-        if isinstance(rig.call, StartFile):
-            rig.answer()
-        heard_later(rig)
-        rig.looks(IGNORED, 5)
+    rig.answer()
+    rig.looks(IGNORED, 60)
     assert rig.count(StartFile) == 2
     assert rig.conditions()[-1].needs_attention
     assert rig.names() == []
@@ -601,9 +644,10 @@ def test_a_refused_start(observation: Observation, names: list[str]) -> None:
 def test_a_refusal_after_a_lost_answer_proves_nothing() -> None:
     rig = settled(asked())
     rig.answer(LOST)
-    heard_later(rig)
-    while rig.call != StartFile(PATH):
+    while not isinstance(rig.call, ProveServer):
         rig.look(IGNORED)
+    rig.answer(SAME)
+    assert rig.count(StartFile) == 1
     rig.answer(CONFLICT)
     rig.look(IGNORED)
     assert rig.names() == []
@@ -810,10 +854,9 @@ def test_a_new_process_takes_up_what_it_finds(
     believed: AttemptState, observation: CallOutcome, names: list[str], others: list[str]
 ) -> None:
     rig = taken_up(order(believed))
+    rig.proof = ANOTHER
     rig.look(observation)
-    rig.looks(observation, 6)
-    rig.push(snapshot())
-    rig.looks(observation, 6)
+    rig.looks(observation, 12)
     assert rig.names() == names
     assert [type(action).__name__ for action in rig.others] == others
     # Without a grant of its own, a process never starts anything.
@@ -830,12 +873,43 @@ def test_a_new_process_starts_only_with_a_grant_of_its_own() -> None:
     assert rig.count(StartFile) == 1
 
 
-def test_a_start_before_the_restart_is_never_repeated() -> None:
+@pytest.mark.parametrize("granted", [True, False])
+def test_a_start_before_the_restart_is_repeated_on_proof_and_with_a_new_grant(
+    granted: bool,
+) -> None:
+    """What the earlier process was granted may be out of date."""
     rig = taken_up(order(S.STARTING))
-    rig.grant()
-    for _ in range(5):
-        rig.push(snapshot())
-        rig.looks(IGNORED, 5)
+    rig.looks(IGNORED, 10)
+    assert rig.names() == ["PrintStarting"]
+    assert rig.count(StartFile) == 0
+    rig.looks(IGNORED, 60)
+    rig.grant(granted)
+    assert rig.count(StartFile) == 0
+    rig.looks(IGNORED, 5)
+    assert rig.count(StartFile) == int(granted)
+    if granted:
+        rig.look(PRINTS)
+    [event] = rig.happened()
+    expected = bus.PrintStarted if granted else bus.PrintCancelled
+    assert isinstance(event, expected)
+
+
+def test_a_start_that_is_seen_after_all_is_cancelled_if_it_is_not_granted_again() -> None:
+    rig = taken_up(order(S.STARTING))
+    rig.looks(IGNORED, 10)
+    settled(rig)
+    rig.grant(False)
+    rig.look(PRINTS)
+    assert rig.count(CancelFile) == 1
+    rig.look(FAILED)
+    assert rig.names() == ["PrintStarted", "PrintCancelled"]
+
+
+def test_a_start_before_the_restart_of_both_is_a_question() -> None:
+    rig = taken_up(order(S.STARTING))
+    rig.proof = ANOTHER
+    rig.looks(IGNORED, 30)
+    assert rig.names() == []
     assert rig.count(StartFile) == 0
     assert rig.conditions()[-1].needs_attention
 
@@ -1052,17 +1126,39 @@ def test_a_cancel_while_the_start_is_under_way(
     assert rig.count(StartFile) == 0
 
 
-@pytest.mark.parametrize("proof", [True, False])
-def test_a_cancel_of_a_start_without_effect(proof: bool) -> None:
+@pytest.mark.parametrize("same", [True, False])
+def test_a_cancel_of_a_start_without_effect(same: bool) -> None:
     rig = settled(asked())
+    rig.proof = SAME if same else ANOTHER
     rig.answer(LOST)
     rig.command(CANCEL)
-    rig.wait(1)
-    rig.push(snapshot() if proof else PushClosed(reason="gone"))
     rig.looks(IGNORED, 5)
     [event] = rig.happened()
     assert isinstance(event, bus.PrintCancelled)
-    assert event.may_have_started is not proof
+    assert event.may_have_started is not same
+    assert rig.count(StartFile) == 0
+
+
+def test_a_cancel_during_the_proof() -> None:
+    rig = settled(asked())
+    rig.answer(LOST)
+    while not isinstance(rig.call, ProveServer):
+        rig.look(IGNORED)
+    rig.command(CANCEL)
+    rig.answer(SAME)
+    assert rig.names() == ["PrintCancelled"]
+    assert rig.count(StartFile) == 0
+
+
+def test_a_cancel_of_a_print_that_somebody_started_while_the_grant_was_under_way() -> None:
+    rig = settled(staged())
+    rig.push(CHANGED)
+    rig.grant()
+    rig.answer(PRINTS)
+    rig.command(CANCEL)
+    assert rig.names() == ["PrintStarted"]
+    rig.look(PRINTS)
+    assert rig.count(CancelFile) == 1
     assert rig.count(StartFile) == 0
 
 
@@ -1443,3 +1539,14 @@ def test_the_progress_of_a_transfer_is_told() -> None:
     settled(rig)
     rig.do(rig.printer.transfer_moved(10, 100))
     assert rig.told == [bus.TransferProgress(attempt_id=1, bytes_sent=10, bytes_total=100)]
+
+
+@pytest.mark.parametrize(("before", "wakes"), [(REFUSED, True), (LOST, True), (IDLE, False)])
+def test_push_is_woken_when_octoprint_answers_again(before: CallOutcome, wakes: bool) -> None:
+    rig = ready()
+    rig.look(before)
+    settled(rig)
+    rig.look(IDLE)
+    assert (WakePush() in rig.others) is wakes
+    rig.look(IDLE)
+    assert rig.others.count(WakePush()) == int(wakes)

@@ -14,6 +14,7 @@ from sqlalchemy import (
     bindparam,
     func,
     insert,
+    or_,
     select,
     update,
 )
@@ -262,7 +263,11 @@ def set_progress(connection: Connection, progress: Mapping[int, float]) -> None:
             update(pms_attempts)
             .where(
                 pms_attempts.c.id == bindparam("attempt"),
-                pms_attempts.c.state.in_([AttemptState.PRINTING.value, AttemptState.PAUSED.value]),
+                # Not with IN, which cannot be executed for several rows at once.
+                or_(
+                    pms_attempts.c.state == AttemptState.PRINTING.value,
+                    pms_attempts.c.state == AttemptState.PAUSED.value,
+                ),
             )
             .values(progress=bindparam("value")),
             [{"attempt": attempt_id, "value": value} for attempt_id, value in progress.items()],

@@ -8,20 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from pms.bus.messages import (
-    CommandRefused,
-    Event,
-    PrintCancelled,
-    PrintCleared,
-    PrintFailed,
-    PrintFinished,
-    PrintPaused,
-    PrintResumed,
-    PrintStarted,
-    PrintStarting,
-    StartPrint,
-    TransferFinished,
-)
+from pms.bus.messages import Event, StartPrint
 from pms.domain.observation import Activity, Observation
 from pms.domain.reconciliation import (
     Belief,
@@ -47,6 +34,7 @@ from workers.steps import (
     StartFile,
     TransferOutcome,
 )
+from workers.wording import Wording
 
 
 class Task:
@@ -65,6 +53,7 @@ class Task:
         self.start = Start(begun_before=order.believed is AttemptState.STARTING)
         self.steering = Steering()
         self.doubt = Doubt()
+        self._words = Wording(order.attempt_id)
         self._size = order.size
         self._sha1 = order.sha1
         self._finish_marker = order.finish_marker
@@ -160,11 +149,11 @@ class Task:
             case Verdict.PAUSED:
                 self.state = AttemptState.PAUSED
                 self.steering.fulfilled()
-                yield PrintPaused(at=now.utc, attempt_id=self.attempt_id)
+                yield self._words.paused(now)
             case Verdict.RESUMED:
                 self.state = AttemptState.PRINTING
                 self.steering.fulfilled()
-                yield PrintResumed(at=now.utc, attempt_id=self.attempt_id)
+                yield self._words.resumed(now)
             case Verdict.FINISHED:
                 yield from self._finished(now)
             case Verdict.CLEARED:
@@ -188,16 +177,7 @@ class Task:
     def transferred(self, outcome: TransferOutcome, now: Moment) -> Event:
         """The transfer has ended, well or badly."""
         self.transferring = False
-        event = TransferFinished(
-            at=now.utc,
-            attempt_id=self.attempt_id,
-            remote_path=outcome.remote_path,
-            size=outcome.size,
-            sha1=outcome.sha1,
-            finish_marker=outcome.finish_marker,
-            problem=outcome.problem,
-            detail=outcome.detail,
-        )
+        event = self._words.transferred(outcome, now)
         if outcome.problem is not None:
             return self._end(event)
         self.state = AttemptState.STAGED
@@ -211,7 +191,7 @@ class Task:
             return
         self.state = AttemptState.STAGED
         self.start.announced = True
-        yield PrintStarting(at=now.utc, attempt_id=self.attempt_id)
+        yield self._words.starting(now)
 
     def granted(self, granted: bool, now: Moment) -> Iterator[Event]:
         """The coordinator has recorded that we are about to start, or forbids it."""
@@ -250,7 +230,7 @@ class Task:
         elif not self.start.may_repeat:
             if not self.start.announced:
                 self.start.announced = True
-                yield PrintStarting(at=now.utc, attempt_id=self.attempt_id)
+                yield self._words.starting(now)
         elif self.start.is_hopeless:
             yield from self._ask(
                 "OctoPrint has ignored all requests to start: look at the printer, then clear it",
@@ -278,44 +258,32 @@ class Task:
         self.state = AttemptState.PRINTING
         self.question = None
         self.start.drop()
-        return PrintStarted(at=now.utc, attempt_id=self.attempt_id)
+        return self._words.started(now)
 
     def _finished(self, now: Moment) -> Iterator[Event]:
         if self.state in UNSTARTED_STATES or self.state is AttemptState.STARTING:
             yield self._started(now)
         if self.steering.cancelling:
-            yield self._refuse("CancelPrint", "the part was complete before", now)
+            yield self._words.refused("CancelPrint", "the part was complete before", now)
         self.state = AttemptState.FINISHED
         self.steering.finished()
-        yield PrintFinished(at=now.utc, attempt_id=self.attempt_id)
+        yield self._words.finished(now)
 
     def _cleared(self, now: Moment) -> Event:
-        return self._end(PrintCleared(at=now.utc, attempt_id=self.attempt_id))
+        return self._end(self._words.cleared(now))
 
     def _failed(self, reason: str, now: Moment) -> Event:
         if self.steering.cancelling:
             return self._cancelled(now, may_have_started=True)
-        return self._end(PrintFailed(at=now.utc, attempt_id=self.attempt_id, reason=reason))
+        return self._end(self._words.failed(reason, now))
 
     def _cancelled(self, now: Moment, *, may_have_started: bool) -> Event:
-        return self._end(
-            PrintCancelled(
-                at=now.utc, attempt_id=self.attempt_id, may_have_started=may_have_started
-            )
-        )
+        return self._end(self._words.cancelled(now, may_have_started=may_have_started))
 
     def _give_back(self, reason: str, now: Moment) -> Event:
         if self.steering.cancelling:
             return self._cancelled(now, may_have_started=False)
-        return self._end(
-            CommandRefused(
-                at=now.utc,
-                command="StartPrint",
-                attempt_id=self.attempt_id,
-                reason=reason,
-                returned=True,
-            )
-        )
+        return self._end(self._words.given_back(reason, now))
 
     def _end(self, event: Event) -> Event:
         self.ended = True
@@ -334,7 +302,7 @@ class Task:
     def cancel(self, now: Moment) -> Iterator[Event]:
         """End the attempt; what has started is cancelled at OctoPrint first."""
         if self.state is AttemptState.FINISHED:
-            yield self._refuse("CancelPrint", "the part is complete: clear the printer", now)
+            yield self._words.refused("CancelPrint", "the part is complete: clear the printer", now)
         elif self._is_unsent:
             yield self._cancelled(now, may_have_started=False)
         elif self.question is not None:
@@ -348,30 +316,25 @@ class Task:
         if self.state is AttemptState.PRINTING:
             self.steering.wish = PauseFile()
         else:
-            yield self._refuse("PausePrint", f"the print is {self.state}, not printing", now)
+            yield self._words.refused("PausePrint", f"the print is {self.state}, not printing", now)
 
     def resume(self, now: Moment) -> Iterator[Event]:
         """Go on with a paused print."""
         if self.state is AttemptState.PAUSED:
             self.steering.wish = ResumeFile()
         else:
-            yield self._refuse("ResumePrint", f"the print is {self.state}, not paused", now)
+            yield self._words.refused("ResumePrint", f"the print is {self.state}, not paused", now)
 
     def clear(self, now: Moment) -> Iterator[Event]:
         """The bed is empty: let the file run to its end, or settle an open question."""
         if self.state is not AttemptState.FINISHED and self.question is None:
-            yield self._refuse("ClearBed", f"the print is {self.state}", now)
+            yield self._words.refused("ClearBed", f"the print is {self.state}", now)
         elif self.state is not AttemptState.FINISHED:
             yield self._failed("a person cleared the bed of a print that was in doubt", now)
         elif self.question is not None:
             yield self._cleared(now)
         else:
             self.steering.clearing = True
-
-    def _refuse(self, command: str, reason: str, now: Moment) -> Event:
-        return CommandRefused(
-            at=now.utc, command=command, attempt_id=self.attempt_id, reason=reason
-        )
 
     # -- calls ----------------------------------------------------------------------------
 
@@ -414,6 +377,6 @@ class Task:
             self._unproved = None
         elif failure is not None and self.state is not AttemptState.FINISHED:
             if isinstance(call, PauseFile):
-                yield self._refuse("PausePrint", failure.text, now)
+                yield self._words.refused("PausePrint", failure.text, now)
             elif isinstance(call, ResumeFile):
-                yield self._refuse("ResumePrint", failure.text, now)
+                yield self._words.refused("ResumePrint", failure.text, now)

@@ -60,7 +60,26 @@ class Cancel(Question, frozen=True, kw_only=True):
     print_id: int
 
 
-Ask = GetStatus | Wake | Clear | Pause | Resume | Cancel
+class RetryJob(Question, frozen=True, kw_only=True):
+    """Print once more what failed for good."""
+
+    job_id: int
+
+
+class CancelJob(Question, frozen=True, kw_only=True):
+    """Give a job up."""
+
+    job_id: int
+
+
+class RejectJob(Question, frozen=True, kw_only=True):
+    """Give up a job that cannot be printed, and tell its customer."""
+
+    job_id: int
+
+
+Request = Clear | Pause | Resume | Cancel | RetryJob | CancelJob | RejectJob
+Ask = GetStatus | Wake | Request
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):

@@ -167,6 +167,21 @@ def _add_jobs(commands: Commands) -> None:
         json=True,
     )
     show.add_argument("job_id", metavar="ID", type=row_id)
+    for word, target, help_text in (
+        ("retry", "pms.cli.jobs:retry", "print once more the copies that failed for good"),
+        ("cancel", "pms.cli.jobs:cancel", "give a job up; its running copies are cancelled"),
+        ("reject", "pms.cli.jobs:reject", "give up a job that cannot be printed; tells OpenFarm"),
+    ):
+        command = add_command(
+            jobs,
+            word,
+            target,
+            help_text,
+            description=f"{help_text[0].upper()}{help_text[1:]}. Needs a running coordinator.",
+            examples=f"pms-coordinator job {word} 7",
+            json=True,
+        )
+        command.add_argument("job_id", metavar="ID", type=row_id)
     priority = add_command(
         jobs,
         "priority",

@@ -25,25 +25,26 @@ def status(options: argparse.Namespace) -> int:
 def clear(options: argparse.Namespace) -> int:
     """Say that a printer's bed is empty."""
     question = Clear(printer=options.printer, print_id=options.print_id)
-    return _order(options, question, f"printer {options.printer}")
+    return ask_and_show(options, question, f"printer {options.printer}")
 
 
 def pause(options: argparse.Namespace) -> int:
     """Pause a print."""
-    return _order(options, Pause(print_id=options.print_id), f"print {options.print_id}")
+    return ask_and_show(options, Pause(print_id=options.print_id), f"print {options.print_id}")
 
 
 def resume(options: argparse.Namespace) -> int:
     """Go on with a paused print."""
-    return _order(options, Resume(print_id=options.print_id), f"print {options.print_id}")
+    return ask_and_show(options, Resume(print_id=options.print_id), f"print {options.print_id}")
 
 
 def cancel(options: argparse.Namespace) -> int:
     """Cancel a copy."""
-    return _order(options, Cancel(print_id=options.print_id), f"print {options.print_id}")
+    return ask_and_show(options, Cancel(print_id=options.print_id), f"print {options.print_id}")
 
 
-def _order(options: argparse.Namespace, question: Ask, what: str) -> int:
+def ask_and_show(options: argparse.Namespace, question: Ask, what: str) -> int:
+    """Ask the coordinator for something and show in a line what became of it."""
     answer: dict[str, Any] | None = ask_coordinator(read_settings(), question)
     if options.json:
         show_json(answer)

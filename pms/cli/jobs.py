@@ -1,4 +1,4 @@
-"""`job list|show|priority`: on the database, whether a coordinator runs or not."""
+"""`job list|show|priority` on the database, `job retry|cancel|reject` by the coordinator."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from typing import Any
 from rich.console import RenderableType
 from rich.text import Text
 
+from pms.bus.control import CancelJob, RejectJob, RetryJob
+from pms.cli.farm import ask_and_show
 from pms.cli.farm_view import Status
 from pms.cli.output import (
     add_row,
@@ -91,6 +93,21 @@ def priority(options: argparse.Namespace) -> int:
     else:
         show_line(f"job {options.job_id} has priority {options.priority}")
     return 0
+
+
+def retry(options: argparse.Namespace) -> int:
+    """Print once more the copies that failed for good."""
+    return ask_and_show(options, RetryJob(job_id=options.job_id), f"job {options.job_id}")
+
+
+def cancel(options: argparse.Namespace) -> int:
+    """Give a job up."""
+    return ask_and_show(options, CancelJob(job_id=options.job_id), f"job {options.job_id}")
+
+
+def reject(options: argparse.Namespace) -> int:
+    """Give up a job that cannot be printed."""
+    return ask_and_show(options, RejectJob(job_id=options.job_id), f"job {options.job_id}")
 
 
 def waiting_reasons(status: Status | None, copies: Sequence[CopyDetails]) -> dict[int, str]:

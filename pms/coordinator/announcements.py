@@ -37,6 +37,15 @@ def add(
     outbox.add(connection, what.value, job_id, body, at)
 
 
+def add_rejection(connection: Connection, job_id: int, at: datetime) -> None:
+    """Let the customer know that the job cannot be printed.
+
+    OpenFarm's tables hold no e-mail address; the service that writes the e-mails knows it.
+    """
+    body = messages.job_rejected(job_id, None, messages.RejectReason.FAILED_TO_PRINT)
+    outbox.add(connection, messages.Exchange.JOB_REJECTED.value, job_id, body, at)
+
+
 def _print_time_s(connection: Connection, job_id: int) -> float | None:
     """The slicer's estimate."""
     return connection.execute(

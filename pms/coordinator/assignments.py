@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from pms.coordinator.farm import Farm, attempts_by_printer, view
 from pms.domain.scheduling import MaterialMatch, schedule
-from pms.store import attempts, jobs, printers
+from pms.store import attempts, printers, queue
 from pms.store.attempts import Attempt
 
 
@@ -25,7 +25,7 @@ def assign(
     connection: Connection, farm: Farm, material_match: MaterialMatch, now: datetime
 ) -> Round:
     """Give waiting copies to free printers, in the caller's transaction."""
-    waiting = jobs.queue(connection, now).startable
+    waiting = queue.read(connection, now).startable
     if not waiting:
         return Round([], {})
     busy = attempts_by_printer(attempts.live(connection))

@@ -113,7 +113,9 @@ def _refused(
     if event.attempt_id is not None:
         copy = attempts.load_copy(connection, event.attempt_id)
     if copy is not None and event.returned:
-        Ledger(connection, policy, copy, event.at).write(printing.returned(copy, event.reason))
+        Ledger(connection, policy, copy, event.at).write(
+            printing.given_back(copy, event.reason, event.at)
+        )
         return Response()
     events.record(
         connection,

@@ -13,7 +13,7 @@ from pms import __version__, crash_points
 from pms.bus import control
 from pms.bus.control import ControlSocket
 from pms.bus.messages import Command
-from pms.coordinator import requests
+from pms.coordinator import job_requests, requests
 from pms.coordinator.effects import Policy
 from pms.coordinator.farm import Farm
 from pms.coordinator.gate import Gate
@@ -95,7 +95,7 @@ class Questions:
 
     def _carry_out(
         self,
-        question: control.Clear | control.Pause | control.Resume | control.Cancel,
+        question: control.Request,
         at: datetime,
     ) -> Reply:
         with self._database.begin() as connection:
@@ -108,6 +108,12 @@ class Questions:
                     return requests.resume(connection, print_id)
                 case control.Cancel(print_id=print_id):
                     return requests.cancel(connection, self._policy, print_id, at)
+                case control.RetryJob(job_id=job_id):
+                    return job_requests.retry(connection, job_id, at)
+                case control.CancelJob(job_id=job_id):
+                    return job_requests.cancel(connection, job_id, at)
+                case control.RejectJob(job_id=job_id):
+                    return job_requests.reject(connection, job_id, at)
 
     def _status(self, now: float, at: datetime) -> dict[str, Any]:
         health = Health(

@@ -11,10 +11,10 @@ from sqlalchemy import Connection
 from pms.coordinator.farm import Farm, LivePrinter, attempts_by_printer, shown_state
 from pms.coordinator.processes import PrinterProcesses
 from pms.domain.states import AttemptState, PrinterState
-from pms.store import attempts, jobs, printers
+from pms.store import attempts, jobs, printers, queue
 from pms.store.attempts import Attempt
-from pms.store.jobs import Queue
 from pms.store.printers import PrinterRow
+from pms.store.queue import Queue
 
 #: An attempt in one of these states has a progress worth showing.
 _BEGUN = frozenset({"starting", "printing", "paused", "finished"})
@@ -54,7 +54,7 @@ def describe(
     """Printers, the queue with reasons, and what a person has to see to."""
     rows = printers.all_printers(connection)
     live = attempts_by_printer(attempts.live(connection))
-    waiting = jobs.queue(connection, now)
+    waiting = queue.read(connection, now)
     return {
         "coordinator": health.describe(),
         "printers": [_printer(row, farm[row.id], live.get(row.id), processes) for row in rows],

@@ -83,6 +83,11 @@ def live_of_print(connection: Connection, print_id: int) -> Attempt | None:
     return found[0] if found else None
 
 
+def live_of_job(connection: Connection, job_id: int) -> list[Attempt]:
+    """The attempts that are made for a job now."""
+    return _read(connection, attempt_is_live, pms_attempts.c.job_id == job_id)
+
+
 def _read(connection: Connection, *conditions: ColumnElement[bool]) -> list[Attempt]:
     rows = connection.execute(_attempts(*conditions)).mappings()
     return [

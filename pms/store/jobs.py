@@ -1,8 +1,7 @@
-"""Jobs and their copies: taking a paid job in, the queue, completion."""
+"""Jobs and their copies: taking a paid job in, replacing copies, completion."""
 
 from __future__ import annotations
 
-from collections import defaultdict
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum, auto
@@ -11,11 +10,9 @@ from typing import Any
 from sqlalchemy import Connection, and_, exists, func, insert, select, update
 
 from pms.domain.printing import JobTally
-from pms.domain.scheduling import Need, WaitingPrint
 from pms.domain.states import (
     CLOSED_JOB_STATUSES,
     STARTABLE_JOB_STATUSES,
-    AttemptState,
     JobStatus,
     PrintStatus,
 )
@@ -41,16 +38,6 @@ class Intake:
     job_id: int
     created: int = 0
     detail: str = ""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Queue:
-    """Copies that wait: those that may start, in their order, and why the others may not."""
-
-    startable: list[WaitingPrint]
-    held_back: dict[int, str]
-    #: Job of each waiting print.
-    job_ids: dict[int, int]
 
 
 def take_in(
@@ -91,9 +78,7 @@ def _create_prints(
     _remember(connection, job_id, now, reprints, attention=None)
     wanted = sum(number for status, number in counts.items() if status != PrintStatus.FAILED)
     missing = max(0, num_copies - wanted)
-    if missing:
-        row = {"print_job_id": job_id, "created_at": now, "print_status": PrintStatus.PENDING}
-        connection.execute(insert(prints), [row] * missing)
+    _insert_pending(connection, job_id, missing, now)
     return Intake(outcome=TakenIn.CREATED, job_id=job_id, created=missing)
 
 
@@ -137,85 +122,6 @@ def paid_but_not_taken_in(connection: Connection) -> list[int]:
         .order_by(print_jobs.c.id)
     )
     return list(rows.scalars())
-
-
-def queue(connection: Connection, now: datetime) -> Queue:
-    """Every pending copy that no printer has."""
-    rows = connection.execute(
-        select(
-            prints.c.id,
-            prints.c.print_job_id,
-            print_jobs.c.printer_model_id,
-            print_jobs.c.material_id,
-            print_jobs.c.paid,
-            print_jobs.c.job_status,
-            pms_jobs.c.attention,
-            pms_jobs.c.gcode_retry_at,
-        )
-        .join(print_jobs, print_jobs.c.id == prints.c.print_job_id)
-        .join(pms_jobs, pms_jobs.c.job_id == print_jobs.c.id)
-        .where(
-            prints.c.print_status == PrintStatus.PENDING.value,
-            print_jobs.c.job_status.not_in([status.value for status in CLOSED_JOB_STATUSES]),
-            ~exists().where(and_(pms_attempts.c.print_id == prints.c.id, attempt_is_live)),
-        )
-        .order_by(pms_jobs.c.priority.desc(), pms_jobs.c.paid_at, print_jobs.c.id, prints.c.id)
-    ).all()
-    avoid = _failed_on(connection)
-    startable: list[WaitingPrint] = []
-    held_back: dict[int, str] = {}
-    for row in rows:
-        reason = _held_back(row.paid, row.job_status, row.attention, row.gcode_retry_at, now)
-        if reason is not None:
-            held_back[row.id] = reason
-            continue
-        startable.append(
-            WaitingPrint(
-                print_id=row.id,
-                job_id=row.print_job_id,
-                need=Need(row.printer_model_id, row.material_id),
-                avoid=avoid.get(row.print_job_id, frozenset()),
-            )
-        )
-    return Queue(
-        startable=startable,
-        held_back=held_back,
-        job_ids={row.id: row.print_job_id for row in rows},
-    )
-
-
-def _held_back(
-    paid: bool,
-    job_status: str,
-    attention: str | None,
-    gcode_retry_at: datetime | None,
-    now: datetime,
-) -> str | None:
-    if not paid:
-        return "the job is not paid"
-    if job_status not in STARTABLE_JOB_STATUSES:
-        return f"the job is {job_status}: an operator has to approve it"
-    if gcode_retry_at is not None and gcode_retry_at > now:
-        words = attention or "the G-code cannot be used"
-        return f"{words}; asked again at {gcode_retry_at:%H:%M:%S} UTC"
-    return None
-
-
-def _failed_on(connection: Connection) -> dict[int, frozenset[int]]:
-    """Printers on which copies of still open jobs have failed."""
-    rows = connection.execute(
-        select(pms_attempts.c.job_id, pms_attempts.c.printer_id)
-        .join(print_jobs, print_jobs.c.id == pms_attempts.c.job_id)
-        .where(
-            pms_attempts.c.state == AttemptState.FAILED.value,
-            print_jobs.c.job_status.not_in([status.value for status in CLOSED_JOB_STATUSES]),
-        )
-        .distinct()
-    )
-    printers: defaultdict[int, set[int]] = defaultdict(set)
-    for job_id, printer_id in rows:
-        printers[job_id].add(printer_id)
-    return {job_id: frozenset(found) for job_id, found in printers.items()}
 
 
 def insert_replacement(connection: Connection, job_id: int, now: datetime) -> int:
@@ -319,6 +225,16 @@ def set_attention(connection: Connection, job_id: int, text: str | None) -> None
     connection.execute(update(pms_jobs).where(pms_jobs.c.job_id == job_id).values(attention=text))
 
 
+def clear_attention(connection: Connection, job_id: int) -> bool:
+    """A person has seen to the job; False: there was nothing to see to."""
+    changed = connection.execute(
+        update(pms_jobs)
+        .where(pms_jobs.c.job_id == job_id, pms_jobs.c.attention.is_not(None))
+        .values(attention=None, gcode_retry_at=None)
+    )
+    return changed.rowcount == 1
+
+
 def postpone(connection: Connection, job_id: int, until: datetime) -> None:
     """Try no copy of the job before then."""
     connection.execute(
@@ -347,3 +263,48 @@ def attentions(connection: Connection) -> list[tuple[int, str]]:
         .order_by(pms_jobs.c.job_id)
     )
     return [(row.job_id, row.attention) for row in rows]
+
+
+def cancel_pending(connection: Connection, job_id: int, at: datetime) -> int:
+    """Cancel the copies of a job that no printer has; returns how many."""
+    changed = connection.execute(
+        update(prints)
+        .where(
+            prints.c.print_job_id == job_id,
+            prints.c.print_status == PrintStatus.PENDING.value,
+            ~exists().where(and_(pms_attempts.c.print_id == prints.c.id, attempt_is_live)),
+        )
+        .values(print_status=PrintStatus.CANCELLED.value, finished_at=at)
+    )
+    return changed.rowcount
+
+
+def status(connection: Connection, job_id: int) -> JobStatus | None:
+    """The state of a job, locked until the commit; None: there is no such job."""
+    found = connection.execute(
+        locked(select(print_jobs.c.job_status).where(print_jobs.c.id == job_id))
+    ).scalar_one_or_none()
+    return None if found is None else JobStatus(found)
+
+
+def close(connection: Connection, job_id: int, status: JobStatus) -> None:
+    """Let the job get no new prints."""
+    connection.execute(
+        update(print_jobs).where(print_jobs.c.id == job_id).values(job_status=status.value)
+    )
+
+
+def recreate_failed(connection: Connection, job_id: int, now: datetime) -> int:
+    """Insert a pending print for every copy that failed and was not replaced; returns how many."""
+    counted = tally(connection, job_id)
+    if counted is None:
+        return 0
+    missing = counted.num_copies - counted.completed - counted.cancelled - counted.open
+    _insert_pending(connection, job_id, missing, now)
+    return max(0, missing)
+
+
+def _insert_pending(connection: Connection, job_id: int, number: int, now: datetime) -> None:
+    if number > 0:
+        row = {"print_job_id": job_id, "created_at": now, "print_status": PrintStatus.PENDING}
+        connection.execute(insert(prints), [row] * number)

@@ -19,7 +19,6 @@ from pms.store.tables import (
     printers_loaded_materials,
 )
 
-
 #: A longer number fits no printer's id, and no integer column.
 LONGEST_ID_DIGITS = 9
 

@@ -1,0 +1,107 @@
+"""The queue: copies that wait for a printer, in the order in which they are served."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, and_, exists, select
+
+from pms.domain.scheduling import Need, WaitingPrint
+from pms.domain.states import (
+    CLOSED_JOB_STATUSES,
+    STARTABLE_JOB_STATUSES,
+    AttemptState,
+    PrintStatus,
+)
+from pms.store.tables import attempt_is_live, pms_attempts, pms_jobs, print_jobs, prints
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Queue:
+    """Copies that wait: those that may start, in their order, and why the others may not."""
+
+    startable: list[WaitingPrint]
+    held_back: dict[int, str]
+    #: Job of each waiting print.
+    job_ids: dict[int, int]
+
+
+def read(connection: Connection, now: datetime) -> Queue:
+    """Every pending copy that no printer has."""
+    rows = connection.execute(
+        select(
+            prints.c.id,
+            prints.c.print_job_id,
+            print_jobs.c.printer_model_id,
+            print_jobs.c.material_id,
+            print_jobs.c.paid,
+            print_jobs.c.job_status,
+            pms_jobs.c.attention,
+            pms_jobs.c.gcode_retry_at,
+        )
+        .join(print_jobs, print_jobs.c.id == prints.c.print_job_id)
+        .join(pms_jobs, pms_jobs.c.job_id == print_jobs.c.id)
+        .where(
+            prints.c.print_status == PrintStatus.PENDING.value,
+            print_jobs.c.job_status.not_in([status.value for status in CLOSED_JOB_STATUSES]),
+            ~exists().where(and_(pms_attempts.c.print_id == prints.c.id, attempt_is_live)),
+        )
+        .order_by(pms_jobs.c.priority.desc(), pms_jobs.c.paid_at, print_jobs.c.id, prints.c.id)
+    ).all()
+    avoid = _failed_on(connection)
+    startable: list[WaitingPrint] = []
+    held_back: dict[int, str] = {}
+    for row in rows:
+        reason = _held_back(row.paid, row.job_status, row.attention, row.gcode_retry_at, now)
+        if reason is not None:
+            held_back[row.id] = reason
+            continue
+        startable.append(
+            WaitingPrint(
+                print_id=row.id,
+                job_id=row.print_job_id,
+                need=Need(row.printer_model_id, row.material_id),
+                avoid=avoid.get(row.print_job_id, frozenset()),
+            )
+        )
+    return Queue(
+        startable=startable,
+        held_back=held_back,
+        job_ids={row.id: row.print_job_id for row in rows},
+    )
+
+
+def _held_back(
+    paid: bool,
+    job_status: str,
+    attention: str | None,
+    gcode_retry_at: datetime | None,
+    now: datetime,
+) -> str | None:
+    if not paid:
+        return "the job is not paid"
+    if job_status not in STARTABLE_JOB_STATUSES:
+        return f"the job is {job_status}: an operator has to approve it"
+    if gcode_retry_at is not None and gcode_retry_at > now:
+        words = attention or "the G-code cannot be used"
+        return f"{words}; asked again at {gcode_retry_at:%H:%M:%S} UTC"
+    return None
+
+
+def _failed_on(connection: Connection) -> dict[int, frozenset[int]]:
+    """Printers on which copies of still open jobs have failed."""
+    rows = connection.execute(
+        select(pms_attempts.c.job_id, pms_attempts.c.printer_id)
+        .join(print_jobs, print_jobs.c.id == pms_attempts.c.job_id)
+        .where(
+            pms_attempts.c.state == AttemptState.FAILED.value,
+            print_jobs.c.job_status.not_in([status.value for status in CLOSED_JOB_STATUSES]),
+        )
+        .distinct()
+    )
+    printers: defaultdict[int, set[int]] = defaultdict(set)
+    for job_id, printer_id in rows:
+        printers[job_id].add(printer_id)
+    return {job_id: frozenset(found) for job_id, found in printers.items()}

@@ -99,7 +99,7 @@ def _unstarted(belief: Belief, seen: Observation) -> Conclusion:
     if _prints_ours(belief, seen):
         return Conclusion(verdict=Verdict.STARTED, reason="somebody started the file at OctoPrint")
     if seen.file is not None and seen.file.was_printed and _matches(belief, seen.file):
-        return _outcome(seen.file)
+        return _outcome(seen.file, seen.error)
     if seen.activity in ACTIVE:
         return Conclusion(verdict=Verdict.RETURNED, reason="another print runs on the printer")
     if seen.file is None or not _matches(belief, seen.file):
@@ -119,7 +119,7 @@ def _starting(belief: Belief, seen: Observation) -> Conclusion:
     if _prints_ours(belief, seen):
         return Conclusion(verdict=Verdict.STARTED)
     if seen.file is not None and seen.file.was_printed:
-        return _outcome(seen.file)
+        return _outcome(seen.file, seen.error)
     if belief.start_refusal:
         return Conclusion(verdict=Verdict.RETURNED, reason=belief.start_refusal)
     if seen.activity is Activity.CONNECTING:
@@ -151,7 +151,7 @@ def _running(belief: Belief, seen: Observation) -> Conclusion:
     if _prints_ours(belief, seen):
         return _goes_on(belief, seen)
     if seen.file is not None and seen.file.was_printed:
-        return _outcome(seen.file)
+        return _outcome(seen.file, seen.error)
     if seen.activity is Activity.CONNECTING:
         return UNCHANGED
     if seen.activity in (Activity.DISCONNECTED, Activity.ERROR):
@@ -223,9 +223,11 @@ _NOT_CLEARED = (
 )
 
 
-def _outcome(file: FileFacts) -> Conclusion:
+def _outcome(file: FileFacts, error: str) -> Conclusion:
+    """What the history says, with the error that OctoPrint shows beside it, if any."""
     if not file.last_success:
-        return Conclusion(verdict=Verdict.FAILED, reason="the print failed or was cancelled")
+        reason = f"the print failed: {error}" if error else "the print failed or was cancelled"
+        return Conclusion(verdict=Verdict.FAILED, reason=reason)
     if file.last_print_time_s is None:
         return Conclusion(
             verdict=Verdict.FAILED, reason="OctoPrint reports success but printed nothing"

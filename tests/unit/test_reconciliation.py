@@ -281,3 +281,15 @@ def test_paths_name_the_copy_and_the_try() -> None:
     assert is_ours(remote_path(7, 31, 2))
     assert not is_ours("job-7_print-31_try-2.gcode")
     assert not is_ours(None)
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        ("", "the print failed or was cancelled"),
+        ("Thermal Runaway", "the print failed: Thermal Runaway"),
+    ],
+)
+def test_failure_has_the_reason_of_octoprint(error: str, reason: str) -> None:
+    observation = seen(A.ERROR, FAILURE, path=None, error=error)
+    assert reconcile(belief(S.PRINTING), observation).reason == reason

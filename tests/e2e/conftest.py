@@ -80,9 +80,11 @@ def farm(
     openfarm: OpenFarm,
     broker: Broker,
     file_server: FileServer,
-) -> Farm:
+) -> Iterator[Farm]:
     """A coordinator, not started yet, and all of OpenFarm around it."""
-    return Farm(in_openfarm, database, openfarm, broker, file_server)
+    yield Farm(in_openfarm, database, openfarm, broker, file_server)
+    # Before what it works with goes away.
+    in_openfarm.close()
 
 
 @pytest.fixture(scope="session")

@@ -23,7 +23,7 @@ GCODE_RETRY = timedelta(minutes=5)
 REST = timedelta(seconds=60)
 
 
-# -- messages ------------------------------------------------------------------------
+# -- messages ---------------------------------------------------------------------
 
 
 def reason_of(letters: list[Message], body: Any) -> str:
@@ -88,7 +88,7 @@ def test_messages_that_cannot_be_acted_on(farm: Farm, octoprints: OctoPrints) ->
     assert len(farm.broker.messages("EmailPrintCleared")) == 3
 
 
-# -- G-code ----------------------------------------------------------------------------
+# -- G-code -----------------------------------------------------------------------
 
 
 def test_gcode_that_cannot_be_printed(farm: Farm, octoprints: OctoPrints) -> None:
@@ -122,10 +122,10 @@ def test_gcode_that_cannot_be_printed(farm: Farm, octoprints: OctoPrints) -> Non
         farm.file_server.put(job, dwelling_gcode(seconds=0.3))
         farm.postpone_no_longer(job)
     farm.wait_for_completion(*bad)
-    assert farm.coordinator.status()["attention"] == []
+    assert farm.status()["attention"] == []
 
 
-# -- printers -----------------------------------------------------------------------------
+# -- printers ---------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -162,7 +162,7 @@ def test_printers_that_cannot_be_used(farm: Farm, octoprints: OctoPrints, black_
 
     farm.wait_for_completion(good)
     for name, (_, state, words) in wanted.items():
-        seen = farm.coordinator.wait_for_printer(name, state)
+        seen = farm.wait_for_printer(name, state)
         assert words in seen["detail"], name
         assert "\n" not in seen["detail"]
     assert farm.reasons(nowhere) == ["no printer is of the model that the job asks for"]
@@ -184,7 +184,7 @@ def test_printers_that_cannot_be_used(farm: Farm, octoprints: OctoPrints, black_
     assert "a-password" not in farm.coordinator.run("printer", "list").stdout
 
 
-# -- transfers ------------------------------------------------------------------------------
+# -- transfers --------------------------------------------------------------------
 
 
 def test_passing_faults_of_the_file_server(farm: Farm, octoprints: OctoPrints) -> None:
@@ -231,7 +231,7 @@ def test_a_transfer_that_fails_for_good(
     second = farm.add_printer("second", two, autostart=True)
     farm.start(PMS_TRANSFER_RETRIES="1")
     for name in ("first", "second"):
-        farm.coordinator.wait_for_printer(name, "idle")
+        farm.wait_for_printer(name, "idle")
     gcode = dwelling_gcode(seconds=0.3)
     job = farm.add_job(None, finished_byte_pos=gcode.finished_byte_pos)
     farm.file_server.put(job, gcode, failures=failures)
@@ -254,6 +254,6 @@ def test_a_transfer_that_fails_for_good(
     assert "1 resting after a failed transfer" in farm.wait_for_reason(next_one, "resting")
     farm.wait_for_completion(next_one)
     assert {row["printer_id"] for row in farm.openfarm.prints(next_one)} == {second}
-    assert farm.coordinator.status()["attention"] == []
+    assert farm.status()["attention"] == []
     assert not farm.log_lines("ERROR")
     farm.assert_no_secrets()

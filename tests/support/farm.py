@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
+from pms.bus import control
+from pms.bus.endpoints import Endpoints
 from pms.demo.octoprint_server import OctoPrintServer
 from tests.support.broker import Broker
 from tests.support.coordinator import Coordinator
@@ -75,6 +78,27 @@ class Farm:
 
     # -- what became of it ------------------------------------------------------
 
+    def status(self) -> dict[str, Any]:
+        """What `status --json` shows, without the cost of a command."""
+        endpoints = Endpoints(Path(self.coordinator.environment["PMS_RUNTIME_DIR"]))
+        status: dict[str, Any] = control.ask(endpoints.control, control.GetStatus())
+        return status
+
+    def printer(self, name: str) -> dict[str, Any]:
+        """A printer as `status` shows it."""
+        return next(p for p in self.status()["printers"] if p["name"] == name)
+
+    def wait_for_printer(self, name: str, state: str, bed: str | None = None) -> dict[str, Any]:
+        """Wait until a printer is in this state, perhaps with its bed `clear` or `occupied`."""
+
+        def reached() -> dict[str, Any] | None:
+            seen = self.printer(name)
+            return seen if seen["state"] == state and bed in (None, seen["bed"]) else None
+
+        what = f"{name} {state}" + (f", bed {bed}" if bed else "")
+        # A printer that is new in the table is not there at once.
+        return wait_until(reached, TIMEOUT_S, what, interval_s=0.05, ignoring=(StopIteration,))
+
     def wait_for_prints(self, job: int, *statuses: str) -> list[Row]:
         """Wait until the job's prints have these statuses, in any order."""
         wanted = sorted(statuses)
@@ -108,7 +132,7 @@ class Farm:
 
     def reasons(self, job: int) -> list[str]:
         """Why each waiting copy of the job waits, as `status` says it."""
-        queue = self.coordinator.status()["queue"]
+        queue = self.status()["queue"]
         return [entry["reason"] for entry in queue if entry["job_id"] == job]
 
     def wait_for_reason(self, job: int, words: str) -> str:
@@ -117,21 +141,12 @@ class Farm:
         def found() -> str | None:
             return next((text for text in self.reasons(job) if words in text), None)
 
-        return wait_until(found, TIMEOUT_S, f"job {job} to wait: {words}", interval_s=0.1)
+        return wait_until(found, TIMEOUT_S, f"job {job} to wait: {words}", interval_s=0.05)
 
     def attention(self, **whose: int) -> list[str]:
         """What needs attention about `job_id=…` or `printer_id=…`, as `status` says it."""
-        items = self.coordinator.status()["attention"]
+        items = self.status()["attention"]
         return [item["text"] for item in items if whose.items() <= item.items()]
-
-    def wait_for_bed(self, printer: str, state: str, bed: str) -> dict[str, Any]:
-        """Wait until a printer is in this state with its bed `clear` or `occupied`."""
-
-        def reached() -> dict[str, Any] | None:
-            seen = self.coordinator.printer(printer)
-            return seen if (seen["state"], seen["bed"]) == (state, bed) else None
-
-        return wait_until(reached, TIMEOUT_S, f"{printer} {state}, bed {bed}", interval_s=0.1)
 
     def log_lines(self, *words: str) -> list[str]:
         """Lines of the coordinator's log that hold all of these."""

@@ -26,6 +26,7 @@ class OctoPrintPool:
             self._servers.append(self._factory.prepare(users={"viewer": VIEWER}))
         servers = self._servers[:count]
         for server in servers:
+            server.thaw()
             if not server.running:
                 server.start()
         for server in servers:

@@ -35,6 +35,9 @@ PRINTER_MODELS = (0, 0, 1, 0, 1)
 RECORDER = "chaos-recorder"
 RECORDED = ("PrintStarted", "PrintFinished", "PrintCleared", "JobCompleted", "JobRejected")
 
+#: With PYTHONPATH a run can try another copy of the source.
+INHERITED = ("PATH", "PYTHONPATH")
+
 SETTINGS = {
     "PMS_POLL_INTERVAL": "2",
     "PMS_HTTP_TIMEOUT": "3",
@@ -145,8 +148,9 @@ class Farm:
     @property
     def operator_environment(self) -> dict[str, str]:
         """For commands of an operator whose own network is well."""
+        inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
         return {
-            "PATH": os.environ["PATH"],
+            **inherited,
             "HOME": os.fspath(self.folder),
             "PMS_RUNTIME_DIR": os.fspath(self.runtime_dir),
             "PMS_DATA_DIR": os.fspath(self.folder / "coordinator" / "pms-data"),

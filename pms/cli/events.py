@@ -6,7 +6,7 @@ import argparse
 import time
 from collections.abc import Mapping, Sequence
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection
 
 from pms.cli.output import moment, show_json, show_json_line, show_line
 from pms.cli.session import read_settings
@@ -15,7 +15,6 @@ from pms.store import events as diary
 from pms.store import printers as known_printers
 from pms.store.database import Database
 from pms.store.events import EventRow
-from pms.store.tables import printers
 
 FOLLOW_INTERVAL_S = 0.5
 #: Read at once while following.
@@ -30,7 +29,7 @@ def events(options: argparse.Namespace) -> int:
             rows = diary.recent(
                 connection, printer_id=printer_id, job_id=options.job_id, limit=options.limit
             )
-            names = _printer_names(connection)
+            names = known_printers.names(connection)
         if options.json and not options.follow:
             show_json([row._asdict() for row in rows])
             return 0
@@ -54,7 +53,7 @@ def _follow(
                     job_id=options.job_id,
                     limit=_FOLLOW_LIMIT,
                 )
-                names = _printer_names(connection) if rows else {}
+                names = known_printers.names(connection) if rows else {}
             _show(rows, names, as_json=options.json)
             last_id = rows[-1].id if rows else last_id
     except KeyboardInterrupt:
@@ -63,11 +62,6 @@ def _follow(
 
 def _printer_id(connection: Connection, name_or_id: str | None) -> int | None:
     return None if name_or_id is None else known_printers.find(connection, name_or_id)
-
-
-def _printer_names(connection: Connection) -> dict[int, str]:
-    rows = connection.execute(select(printers.c.id, printers.c.printer))
-    return {row.id: row.printer for row in rows}
 
 
 def _show(rows: Sequence[EventRow], names: Mapping[int, str], *, as_json: bool) -> None:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection
 
 from pms.broker import messages
 from pms.domain.printing import Announcement
-from pms.store import outbox
-from pms.store.tables import print_jobs
+from pms.store import jobs, outbox
 
 
 def add(
@@ -24,7 +23,7 @@ def add(
     """Let OpenFarm know, once the caller's transaction is committed."""
     match what:
         case Announcement.PRINT_STARTED:
-            seconds = _print_time_s(connection, job_id)
+            seconds = jobs.print_time_s(connection, job_id)
             body = messages.print_started(job_id, printer_id, seconds, at)
         case Announcement.PRINT_FINISHED:
             # The present service puts the printer's id there, and Discord shows it as one.
@@ -44,10 +43,3 @@ def add_rejection(connection: Connection, job_id: int, at: datetime) -> None:
     """
     body = messages.job_rejected(job_id, None, messages.RejectReason.FAILED_TO_PRINT)
     outbox.add(connection, messages.Exchange.JOB_REJECTED.value, job_id, body, at)
-
-
-def _print_time_s(connection: Connection, job_id: int) -> float | None:
-    """The slicer's estimate."""
-    return connection.execute(
-        select(print_jobs.c.print_time).where(print_jobs.c.id == job_id)
-    ).scalar_one_or_none()

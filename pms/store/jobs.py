@@ -139,6 +139,13 @@ def insert_replacement(connection: Connection, job_id: int, now: datetime) -> in
     return int(inserted.scalar_one())
 
 
+def print_time_s(connection: Connection, job_id: int) -> float | None:
+    """The slicer's estimate for one copy; None when there is none."""
+    return connection.execute(
+        select(print_jobs.c.print_time).where(print_jobs.c.id == job_id)
+    ).scalar_one_or_none()
+
+
 def set_print(
     connection: Connection,
     print_id: int,

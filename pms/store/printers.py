@@ -131,6 +131,12 @@ def _loaded_materials(connection: Connection) -> dict[int, frozenset[int]]:
     return {printer_id: frozenset(found) for printer_id, found in loaded.items()}
 
 
+def names(connection: Connection) -> dict[int, str]:
+    """Every printer's name by its id."""
+    rows = connection.execute(select(printers.c.id, printers.c.printer))
+    return {row.id: row.printer for row in rows}
+
+
 def find(connection: Connection, name_or_id: str) -> int:
     """The id of a printer by its name or id; raises NotFoundError."""
     found = connection.execute(

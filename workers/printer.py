@@ -11,7 +11,7 @@ from typing import assert_never
 from pms.bus import messages as bus
 from pms.bus.messages import Command, Event
 from pms.domain.observation import ACTIVE, Activity, Observation
-from pms.domain.states import UNSTARTED_STATES
+from pms.domain.states import RUNNING_STATES, UNSTARTED_STATES
 from workers.condition import Condition, condition
 from workers.contact import Contact
 from workers.push_frames import PushChanged, PushClosed, PushOpened, PushSnapshot, PushStimulus
@@ -288,7 +288,8 @@ class Printer:
 
     def _may_connect(self, now: float) -> bool:
         """A broken connection is evidence while the attempt's outcome is open."""
-        undecided = self._task is not None and self._task.doubt.is_open
+        task = self._task
+        undecided = task is not None and (task.state in RUNNING_STATES or task.doubt.is_open)
         allowed = self._enabled and self._briefed and not undecided
         return allowed and self._contact.connect_is_due(now)
 

@@ -131,19 +131,21 @@ def _starting(belief: Belief, seen: Observation) -> Conclusion:
 
 
 def _never_seen(belief: Belief, seen: Observation) -> Conclusion:
-    if belief.same_server is None and seen.file is not None:
-        return Conclusion(verdict=Verdict.PROVE_SERVER, certain=False)
-    if seen.file is None or not belief.same_server:
+    """Only a file that is still selected has not been printed unseen.
+
+    Of a print that was paused, OctoPrint records nothing when its connection breaks or its server
+    dies; but either of them also ends the selection.
+    """
+    forgotten = seen.file is None or seen.path != belief.path
+    if forgotten or belief.same_server is False:
         return Conclusion(
             verdict=Verdict.ASK_PERSON,
-            reason="the start was asked for, and OctoPrint may have been restarted since:"
-            " look at the bed, then clear it",
+            reason="the start was asked for, and OctoPrint may have been restarted or"
+            " disconnected since: look at the bed, then clear it",
             certain=False,
         )
-    if seen.activity in ACTIVE:
-        return Conclusion(
-            verdict=Verdict.RETURNED, reason="another print was started first", certain=False
-        )
+    if belief.same_server is None:
+        return Conclusion(verdict=Verdict.PROVE_SERVER, certain=False)
     return Conclusion(verdict=Verdict.START_AGAIN, certain=False)
 
 

@@ -84,22 +84,24 @@ def test_a_copy_that_has_not_started(
         (True, seen(A.OPERATIONAL, NOTHING_PRINTED), V.FAILED, True),
         (True, seen(A.OPERATIONAL, FAILURE), V.FAILED, True),
         (True, seen(A.ERROR, FAILURE, path=None), V.FAILED, True),
-        # Never printed and does not print: only of the same server it is known for sure.
+        # Never printed and does not print: only of the same server it is known for sure, and
+        # only of a file that is still selected.
         (True, seen(A.OPERATIONAL, fresh()), V.START_AGAIN, False),
-        (True, seen(A.OPERATIONAL, fresh(), path=None), V.START_AGAIN, False),
+        (True, seen(A.OPERATIONAL, fresh(), path=None), V.ASK_PERSON, False),
+        (True, seen(A.OPERATIONAL, fresh(), path=OTHER), V.ASK_PERSON, False),
         (False, seen(A.OPERATIONAL, fresh()), V.ASK_PERSON, False),
         (False, seen(A.OPERATIONAL, fresh(), path=None), V.ASK_PERSON, False),
         (True, seen(A.OPERATIONAL, None), V.ASK_PERSON, False),
         (False, seen(A.PRINTING, fresh(), path=OTHER), V.ASK_PERSON, False),
-        (True, seen(A.PRINTING, fresh(), path=OTHER), V.RETURNED, False),
+        (True, seen(A.PRINTING, fresh(), path=OTHER), V.ASK_PERSON, False),
         # A pause and a lost connection leave no trace in the history.
         (True, seen(A.DISCONNECTED, fresh(), path=None), V.FAILED, False),
         (True, seen(A.ERROR, fresh(), path=None), V.FAILED, False),
         (True, seen(A.CONNECTING, fresh(), path=None), V.UNCHANGED, True),
         # A person is not asked before OctoPrint was, whether it remembers.
         (None, seen(A.OPERATIONAL, fresh()), V.PROVE_SERVER, False),
-        (None, seen(A.OPERATIONAL, fresh(), path=None), V.PROVE_SERVER, False),
-        (None, seen(A.PRINTING, fresh(), path=OTHER), V.PROVE_SERVER, False),
+        (None, seen(A.OPERATIONAL, fresh(), path=None), V.ASK_PERSON, False),
+        (None, seen(A.PRINTING, fresh(), path=OTHER), V.ASK_PERSON, False),
         (None, seen(A.OPERATIONAL, None), V.ASK_PERSON, False),
         (None, seen(A.PRINTING, fresh()), V.STARTED, True),
         (None, seen(A.OPERATIONAL, SUCCESS), V.FINISHED, True),

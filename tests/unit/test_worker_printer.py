@@ -559,15 +559,6 @@ def test_without_proof_a_person_is_asked(observation: Observation) -> None:
     assert rig.conditions()[-1].needs_attention
 
 
-def test_somebody_elses_print_was_started_first() -> None:
-    rig = settled(asked())
-    rig.answer(LOST)
-    rig.looks(FOREIGN, 5)
-    [event] = rig.happened()
-    assert isinstance(event, bus.CommandRefused)
-    assert event.returned
-
-
 def in_question() -> Rig:
     rig = asked()
     rig.proof = ANOTHER

@@ -170,7 +170,8 @@ class PrintShop:
     def check(self, *works: Work, may_repeat: bool = False) -> None:
         """Wait until all are completed; each was printed and told of exactly once.
 
-        `may_repeat`: the broker was away, so that a message may have come twice.
+        `may_repeat`: coordinator or broker died, perhaps between a message and its confirmation,
+        so that it may have come twice.
         """
         self.wait_completed(*works)
         self._wait_all_published()

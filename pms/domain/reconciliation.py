@@ -1,6 +1,6 @@
 """What OctoPrint shows against what we believe: which of the two is right, and what follows.
 
-The table of `docs/design` rows as one pure function. Where nothing else is certain the safe
+`docs/reliability.md` has it as a table; this is the same as one pure function. Where nothing else is certain the safe
 reading holds: the print was started, the bed is occupied, a person decides.
 """
 

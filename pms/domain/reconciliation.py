@@ -1,7 +1,7 @@
 """What OctoPrint shows against what we believe: which of the two is right, and what follows.
 
-`docs/reliability.md` has it as a table; this is the same as one pure function. Where nothing else is certain the safe
-reading holds: the print was started, the bed is occupied, a person decides.
+`docs/reliability.md` has it as a table; here it is one pure function. Where nothing else is
+certain the safe reading holds: the print was started, the bed is occupied, a person decides.
 """
 
 from __future__ import annotations

@@ -83,6 +83,14 @@ class Caller(threading.Thread):
                 text=str(error),
                 certainly_not_done=error.certainly_not_done,
             )
+        except Exception as error:
+            # A defect; the loop must not wait for a thread that is gone.
+            logger.exception("octoprint_call_broke", extra={"printer_id": self._spec.printer_id})
+            return CallFailed(
+                kind=FailureKind.UNREACHABLE,
+                text=f"the call broke: {error}",
+                certainly_not_done=False,
+            )
         crash_points.reach(f"answered_{type(call).__name__}")
         return outcome
 

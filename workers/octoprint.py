@@ -136,6 +136,14 @@ class OctoPrint:
         """Let OctoPrint open its serial connection; it goes on in the background."""
         self._command("/api/connection", {"command": "connect"})
 
+    def select(self, path: str) -> None:
+        """Select the file without printing it.
+
+        Raises Conflict when the printer prints or is not connected, and NotFound. The selection
+        ends with the connection to the printer and with the server.
+        """
+        self._command(_file_url(path), {"command": "select", "print": False})
+
     def start(self, path: str) -> None:
         """Select the file and print it.
 

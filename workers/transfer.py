@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import random
 import threading
@@ -20,7 +21,8 @@ from workers.gcode_sources import (
     LocalSource,
 )
 from workers.octoprint import OctoPrint
-from workers.octoprint_errors import OctoPrintError, UploadAborted
+from workers.octoprint_errors import Conflict, OctoPrintError, UploadAborted
+from workers.server_proof import KeptSession
 from workers.spec import WorkerSpec
 from workers.steps import BeginTransfer, TransferOutcome
 
@@ -51,6 +53,7 @@ class Transfer(threading.Thread):
         self._on_progress = on_progress
         self._on_end = on_end
         self._aborted = threading.Event()
+        self._kept = KeptSession(spec.session_file)
         self._cache = GcodeCache(spec.cache_folder, spec.cache_bytes)
 
     def abort(self) -> None:
@@ -59,7 +62,12 @@ class Transfer(threading.Thread):
 
     def run(self) -> None:
         """Try until it succeeds, is hopeless, or the retries are used up."""
-        outcome = self._attempt_repeatedly()
+        try:
+            outcome = self._attempt_repeatedly()
+        except Exception as error:
+            # A defect; the copy must not wait for a thread that is gone.
+            logger.exception("transfer_broke", extra={"printer_id": self._spec.printer_id})
+            outcome = self._failed(TransferProblem.UPLOAD_FAILED, error)
         if not self._aborted.is_set():
             self._on_end(outcome)
 
@@ -102,6 +110,7 @@ class Transfer(threading.Thread):
             )
             crash_points.reach("uploaded")
             _verify(octoprint, path, gcode)
+            self._leave_evidence(octoprint, path)
         return TransferOutcome(
             attempt_id=self._request.attempt_id,
             remote_path=path,
@@ -110,13 +119,23 @@ class Transfer(threading.Thread):
             finish_marker=gcode.finish_marker,
         )
 
+    def _leave_evidence(self, octoprint: OctoPrint, path: str) -> None:
+        """From before anybody asks for the start, so that its fate can be told after a crash.
+
+        A session that is still taken, and a selection that still holds, show later that neither
+        the server nor its connection to the printer has ended since.
+        """
+        self._kept.keep(path, octoprint.login())
+        with contextlib.suppress(Conflict):
+            octoprint.select(path)
+
     def _source(self) -> GcodeSource:
         base_url = self._spec.file_server_base_url
         if base_url is not None:
             return FileServerSource(base_url, self._spec.http_timeout_s)
         return LocalSource(self._spec.gcode_folder)
 
-    def _failed(self, problem: TransferProblem, error: PMSError) -> TransferOutcome:
+    def _failed(self, problem: TransferProblem, error: Exception) -> TransferOutcome:
         return TransferOutcome(
             attempt_id=self._request.attempt_id, problem=problem, detail=str(error)
         )

@@ -119,8 +119,8 @@ class Printer:
                 return task.pause(now)
             case bus.ResumePrint():
                 return task.resume(now)
-            case bus.ClearBed():
-                return task.clear(now)
+            case bus.ClearBed(by_person=by_person):
+                return task.clear(now, by_person=by_person)
             case _:
                 assert_never(command)
 

@@ -63,6 +63,7 @@ class Task:
         self._unproved: Observation | None = None
         self._paused_at_marker = False
         self._tail_ran = False
+        self._cleared_by_person = False
 
     # -- looks --------------------------------------------------------------------
 
@@ -112,6 +113,7 @@ class Task:
             start_refusal=self.start.refusal,
             paused_at_marker=self._paused_at_marker,
             clearing=self.steering.clearing,
+            cleared_by_person=self._cleared_by_person,
             tail_ran=self._tail_ran,
         )
 
@@ -325,8 +327,11 @@ class Task:
         else:
             yield self._words.refused("ResumePrint", f"the print is {self.state}, not paused", now)
 
-    def clear(self, now: Moment) -> Iterator[Event]:
-        """The bed is empty: let the file run to its end, or settle an open question."""
+    def clear(self, now: Moment, *, by_person: bool) -> Iterator[Event]:
+        """Let the file run to its end, or settle an open question, which only a person can."""
+        self._cleared_by_person = self._cleared_by_person or by_person
+        if self.question is not None and not by_person:
+            return
         if self.state is not AttemptState.FINISHED and self.question is None:
             yield self._words.refused("ClearBed", f"the print is {self.state}", now)
         elif self.state is not AttemptState.FINISHED:

@@ -220,9 +220,11 @@ class ResumePrint(Message, frozen=True, kw_only=True):
 
 
 class ClearBed(Message, frozen=True, kw_only=True):
-    """The part of this attempt is off the bed: let the file run to its end."""
+    """Let the file run to its end, by which the bed is empty at the latest."""
 
     attempt_id: int
+    #: A person has said that the bed is empty. Otherwise the end of the file has to empty it.
+    by_person: bool = False
 
 
 class Reconnect(Message, frozen=True, kw_only=True):

@@ -63,7 +63,7 @@ def brief(attempt: Attempt | None) -> list[Command]:
     if attempt.cancel_requested:
         commands.append(bus.CancelPrint(attempt_id=attempt.id))
     if attempt.clear_requested:
-        commands.append(bus.ClearBed(attempt_id=attempt.id))
+        commands.append(bus.ClearBed(attempt_id=attempt.id, by_person=attempt.cleared_by_person))
     return commands
 
 
@@ -156,13 +156,13 @@ def _attempt_event(
         return Response(granted=printing.may_start(copy))
     ledger.write(_effects(copy, event, policy))
     if isinstance(event, bus.PrintFinished) and autostart:
-        return Response(commands=clear_bed(connection, copy.attempt_id, event.at))
+        return Response(commands=eject(connection, copy.attempt_id, event.at))
     return Response()
 
 
-def clear_bed(connection: Connection, attempt_id: int, at: datetime) -> list[Command]:
-    """Keep that the bed is empty, and let the file run to its end."""
-    attempts.request_clear(connection, attempt_id, at)
+def eject(connection: Connection, attempt_id: int, at: datetime) -> list[Command]:
+    """Let the file run to its end, which takes the part off the bed."""
+    attempts.request_clear(connection, attempt_id, at, by_person=False)
     return [bus.ClearBed(attempt_id=attempt_id)]
 
 

@@ -59,7 +59,7 @@ def _clear_attempt(
             f"printer {name} has print {attempt.print_id} in state {attempt.state};"
             " it can be cleared once it has finished"
         )
-    attempts.request_clear(connection, attempt.id, now)
+    attempts.request_clear(connection, attempt.id, now, by_person=True)
     events.record(
         connection,
         now,
@@ -71,7 +71,7 @@ def _clear_attempt(
     )
     return Reply(
         {"printer_id": attempt.printer_id, "print_id": attempt.print_id, "state": "clearing"},
-        [(attempt.printer_id, bus.ClearBed(attempt_id=attempt.id))],
+        [(attempt.printer_id, bus.ClearBed(attempt_id=attempt.id, by_person=True))],
     )
 
 

@@ -65,7 +65,7 @@ def _commands(
     connection: Connection, row: PrinterRow, attempt: Attempt, at: datetime
 ) -> list[tuple[int, Command]]:
     if attempt.state is AttemptState.FINISHED and row.autostart and not attempt.clear_requested:
-        return [(row.id, c) for c in handlers.clear_bed(connection, attempt.id, at)]
+        return [(row.id, c) for c in handlers.eject(connection, attempt.id, at)]
     if attempt.state not in UNSTARTED_STATES:
         return []
     copy = attempts.load_copy(connection, attempt.id)

@@ -58,8 +58,10 @@ class Belief:
     start_refusal: str = ""
     #: The print was seen paused at its end marker.
     paused_at_marker: bool = False
-    #: The bed is said to be empty: nothing but the end of the file is waited for.
+    #: The file is to run to its end, by which the bed is empty at the latest.
     clearing: bool = False
+    #: A person has said that the bed is empty.
+    cleared_by_person: bool = False
     #: The file has gone on behind its end marker.
     tail_ran: bool = False
 
@@ -206,13 +208,14 @@ def _finished(belief: Belief, seen: Observation) -> Conclusion:
 def _clearing(belief: Belief, seen: Observation) -> Conclusion:
     """A file that went on to clear the bed has to succeed in it; else its part may still be there.
 
-    Where nothing could go on any more, the word that the bed is empty is enough.
+    Where nothing could go on any more, a person's word that the bed is empty is enough; on a
+    printer that ejects its parts, nothing has ejected this one then.
     """
     if seen.file is not None and seen.file.was_printed:
         if seen.file.last_success:
             return Conclusion(verdict=Verdict.CLEARED)
         return Conclusion(verdict=Verdict.ASK_PERSON, reason=_NOT_CLEARED)
-    if not belief.tail_ran:
+    if belief.cleared_by_person and not belief.tail_ran:
         return Conclusion(verdict=Verdict.CLEARED)
     if seen.activity is Activity.CONNECTING:
         return UNCHANGED
@@ -220,7 +223,7 @@ def _clearing(belief: Belief, seen: Observation) -> Conclusion:
 
 
 _NOT_CLEARED = (
-    "the file was interrupted behind its end marker, while the bed was being cleared:"
+    "the end of the file, by which the bed is cleared, did not run through:"
     " look at the bed, then clear it"
 )
 

@@ -58,6 +58,7 @@ class Attempt:
     finish_marker: int | None
     progress: float
     clear_requested: bool
+    cleared_by_person: bool
     cancel_requested: bool
     started_at: datetime | None
 
@@ -103,6 +104,7 @@ def _read(connection: Connection, *conditions: ColumnElement[bool]) -> list[Atte
             finish_marker=row["finish_marker"],
             progress=row["progress"],
             clear_requested=row["clear_requested_at"] is not None,
+            cleared_by_person=row["cleared_by_person"],
             cancel_requested=row["cancel_requested_at"] is not None,
             started_at=row["started_at"],
         )
@@ -178,7 +180,7 @@ def load_copy(connection: Connection, attempt_id: int) -> Copy | None:
         consecutive_failures=row["consecutive_failures"] or 0,
         started_at=row["started_at"] or printed_since,
         cancel_requested=row["cancel_requested_at"] is not None,
-        clear_requested=row["clear_requested_at"] is not None,
+        clear_requested=row["cleared_by_person"],
         finished_byte_pos=None if job is None else job.finished_byte_pos,
     )
 
@@ -279,12 +281,15 @@ def set_progress(connection: Connection, progress: Mapping[int, float]) -> None:
         )
 
 
-def request_clear(connection: Connection, attempt_id: int, at: datetime) -> None:
-    """Keep that a person has said that the bed is empty, until the attempt has ended."""
+def request_clear(
+    connection: Connection, attempt_id: int, at: datetime, *, by_person: bool
+) -> None:
+    """Keep that the bed is to be cleared, and whether a person has said that it is empty."""
+    said: dict[str, object] = {"cleared_by_person": True} if by_person else {}
     connection.execute(
         update(pms_attempts)
         .where(pms_attempts.c.id == attempt_id)
-        .values(clear_requested_at=func.coalesce(pms_attempts.c.clear_requested_at, at))
+        .values(clear_requested_at=func.coalesce(pms_attempts.c.clear_requested_at, at), **said)
     )
 
 

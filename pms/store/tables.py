@@ -306,6 +306,8 @@ pms_attempts = Table(
     Column("started_at", UtcDateTime),
     Column("finished_at", UtcDateTime),
     Column("clear_requested_at", UtcDateTime),
+    #: A person has said that the bed is empty; otherwise the printer is to eject the part.
+    Column("cleared_by_person", Boolean, nullable=False, server_default=false()),
     Column("cancel_requested_at", UtcDateTime),
     Column("ended_at", UtcDateTime),
     Column("error", Words),

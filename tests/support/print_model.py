@@ -230,6 +230,8 @@ class Book:
     reported: PrinterState = PrinterState.STARTING
     attempt: Copy | None = None
     path: str = ""
+    #: The live attempt's part is to be ejected.
+    ejecting: bool = False
     file: bus.TransferFinished | None = None
     statuses: dict[int, PrintStatus] = field(default_factory=dict)
     attempts: int = 0
@@ -255,6 +257,7 @@ class Book:
             return None
         self.attempts += 1
         self.path, self.file = remote_path(1, waiting[0], self.attempts), None
+        self.ejecting = False
         self.attempt = Copy(
             attempt_id=self.attempts,
             state=AttemptState.CLAIMED,
@@ -290,8 +293,8 @@ class Book:
         commands: list[Command] = [self.order()]
         if self.live.cancel_requested:
             commands.append(bus.CancelPrint(attempt_id=self.live.attempt_id))
-        if self.live.clear_requested:
-            commands.append(bus.ClearBed(attempt_id=self.live.attempt_id))
+        if self.ejecting or self.live.clear_requested:
+            commands.append(self._clear_bed())
         return commands
 
     # -- reports --------------------------------------------------------------------
@@ -356,7 +359,18 @@ class Book:
             self.bed = Bed.CLEAR
             return None
         self.attempt = replace(self.live, clear_requested=True)
-        return bus.ClearBed(attempt_id=self.attempt.attempt_id)
+        return self._clear_bed()
+
+    def eject(self) -> Command | None:
+        """The printer is to take the part off by itself."""
+        self.ejecting = self.live is not None
+        return self._clear_bed() if self.ejecting else None
+
+    def _clear_bed(self) -> bus.ClearBed:
+        assert self.attempt is not None
+        return bus.ClearBed(
+            attempt_id=self.attempt.attempt_id, by_person=self.attempt.clear_requested
+        )
 
     def cancel(self) -> Command | None:
         """A person cancels the copy that the printer has."""

@@ -214,7 +214,7 @@ class Farm(RuleBasedStateMachine):
         if isinstance(event, bus.PrintStarting):
             self.to_worker.append((event.attempt_id, granted))
         if isinstance(event, bus.PrintFinished) and self.book.autostart:
-            self.send(self.book.clear())
+            self.send(self.book.eject())
 
     def send(self, command: Command | None) -> None:
         if command is not None:

@@ -242,10 +242,36 @@ def test_a_bed_that_is_being_cleared(
     paused_at_marker: bool,
 ) -> None:
     believed = belief(
-        S.FINISHED, paused_at_marker=paused_at_marker, clearing=True, tail_ran=tail_ran
+        S.FINISHED,
+        paused_at_marker=paused_at_marker,
+        clearing=True,
+        cleared_by_person=True,
+        tail_ran=tail_ran,
     )
     conclusion = reconcile(believed, observation)
     assert (conclusion.verdict, conclusion.certain) == (verdict, certain)
+
+
+@pytest.mark.parametrize("paused_at_marker", [True, False])
+@pytest.mark.parametrize(
+    ("observation", "verdict"),
+    [
+        (seen(A.PAUSED, fresh(), filepos=90), V.UNCHANGED),
+        (seen(A.PRINTING, fresh(), filepos=95), V.UNCHANGED),
+        (seen(A.CONNECTING, fresh(), path=None), V.UNCHANGED),
+        (seen(A.OPERATIONAL, SUCCESS), V.CLEARED),
+        # The lines that eject the part have not run: it lies there.
+        (seen(A.OPERATIONAL, fresh(), path=None), V.ASK_PERSON),
+        (seen(A.DISCONNECTED, fresh(), path=None), V.ASK_PERSON),
+        (seen(A.OPERATIONAL, None, path=None), V.ASK_PERSON),
+        (seen(A.OPERATIONAL, FAILURE), V.ASK_PERSON),
+    ],
+)
+def test_a_printer_ejects_a_part_only_by_the_end_of_its_file(
+    observation: Observation, verdict: Verdict, paused_at_marker: bool
+) -> None:
+    believed = belief(S.FINISHED, paused_at_marker=paused_at_marker, clearing=True)
+    assert reconcile(believed, observation).verdict is verdict
 
 
 @pytest.mark.parametrize("state", [S.CLEARED, S.FAILED, S.CANCELLED, S.RETURNED])

@@ -219,7 +219,8 @@ def order(believed: AttemptState = S.CLAIMED, **changes: Any) -> bus.StartPrint:
 CANCEL = bus.CancelPrint(attempt_id=1)
 PAUSE = bus.PausePrint(attempt_id=1)
 RESUME = bus.ResumePrint(attempt_id=1)
-CLEAR = bus.ClearBed(attempt_id=1)
+CLEAR = bus.ClearBed(attempt_id=1, by_person=True)
+EJECT = bus.ClearBed(attempt_id=1)
 CHANGED = PushChanged(kind="PrinterStateChanged")
 BEGINS = PushChanged(kind="PrintStarted")
 

@@ -62,6 +62,7 @@ def _create_attempts() -> None:
         _time("started_at"),
         _time("finished_at"),
         _time("clear_requested_at"),
+        sa.Column("cleared_by_person", sa.Boolean, nullable=False, server_default=sa.false()),
         _time("cancel_requested_at"),
         _time("ended_at"),
         sa.Column("error", sa.Text),

@@ -179,3 +179,8 @@ def _verify(octoprint: OctoPrint, path: str, gcode: CachedGcode) -> None:
             f"OctoPrint holds another file as {path} than the {gcode.size} bytes that were sent;"
             " it will be sent again"
         )
+    if stored.was_printed:
+        # It keeps the history of a file whose folder was deleted, but not that of a deleted file.
+        raise WrongFileError(
+            f"OctoPrint remembers prints of an earlier file {path}; it will be sent again"
+        )

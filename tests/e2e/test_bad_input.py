@@ -156,7 +156,7 @@ def test_printers_that_cannot_be_used(farm: Farm, octoprints: OctoPrints, black_
         farm.add_printer(name, server, **columns)
     farm.add_printer("good", server, autostart=True)
     farm.model("XL")
-    farm.start(PMS_HTTP_TIMEOUT="1")
+    farm.start(PMS_HTTP_TIMEOUT="2")
     nowhere = farm.pay(dwelling_gcode(seconds=0.3), model=farm.model("XL"))
     good = farm.pay(dwelling_gcode(seconds=0.5))
 
@@ -250,8 +250,11 @@ def test_a_transfer_that_fails_for_good(
     assert (resting["bed"], resting["consecutive_failures"]) == ("clear", 0)
 
     # It is idle, and takes no copy all the same.
+    farm.openfarm.update("printers", second, enabled=False)
+    farm.wait_for_printer("second", "disabled")
     next_one = farm.pay(gcode, copies=2)
     assert "1 resting after a failed transfer" in farm.wait_for_reason(next_one, "resting")
+    farm.openfarm.update("printers", second, enabled=True)
     farm.wait_for_completion(next_one)
     assert {row["printer_id"] for row in farm.openfarm.prints(next_one)} == {second}
     assert farm.status()["attention"] == []

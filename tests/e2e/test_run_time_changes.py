@@ -8,7 +8,7 @@ import pytest
 
 from pms.demo.octoprint_server import OctoPrintServer
 from tests.e2e.conftest import OctoPrints
-from tests.support.farm import TIMEOUT_S, Farm
+from tests.support.farm import TIMEOUT_S, Farm, endless_gcode
 from tests.support.gcode import dwelling_gcode
 from tests.support.ports import HOST, free_port
 from tests.support.postgres import Row
@@ -30,6 +30,13 @@ def refused(farm: Farm, *command: str) -> str:
 
 def wait_for_end(*pids: int) -> None:
     wait_until(lambda: not any(map(is_alive, pids)), TIMEOUT_S, f"end of the processes {pids}")
+
+
+def order(server: OctoPrintServer, command: str, action: str | None = None) -> None:
+    """What somebody does to the running print in OctoPrint itself."""
+    body = {"command": command} | ({"action": action} if action else {})
+    status, _ = server.request("POST", "/api/job", body)
+    assert status == 204
 
 
 def only_print(farm: Farm, job: int) -> Row:
@@ -76,12 +83,14 @@ def test_a_printer_is_disabled_and_enabled(farm: Farm, octoprints: OctoPrints) -
     printing = farm.add_printer("printing", one)
     waiting = farm.add_printer("waiting", two, model="MINI", autostart=True)
     farm.start()
-    running = farm.pay(dwelling_gcode(seconds=3.0))
+    running = farm.pay(dwelling_gcode(seconds=4.0))
     held = farm.add_job(None, model=farm.model("MINI"))
     gate = farm.file_server.put(held, dwelling_gcode(seconds=0.3)).gate
     gate.clear()
     farm.broker.publish_job_paid(held)
     farm.wait_for_prints(running, "printing")
+    order(one, "pause", "pause")
+    farm.wait_for_attempts(running, "paused")
     farm.wait_for_printer("waiting", "transferring")
     assert only_print(farm, held)["printer_id"] == waiting
 
@@ -93,10 +102,10 @@ def test_a_printer_is_disabled_and_enabled(farm: Farm, octoprints: OctoPrints) -
     assert only_print(farm, held)["printer_id"] is None
     assert farm.wait_for_printer("waiting", "disabled")["bed"] == "clear"
     assert farm.wait_for_reason(held, "disabled") == "1 MINI printer: 1 disabled"
-    assert only_print(farm, running)["print_status"] == "printing"
+    assert farm.wait_for_printer("printing", "paused")["enabled"] is False
+    order(one, "pause", "resume")
     farm.wait_for_prints(running, "completed")
-    lying = farm.wait_for_printer("printing", "finished", "occupied")
-    assert not lying["enabled"]
+    farm.wait_for_printer("printing", "finished", "occupied")
     farm.coordinator.run("clear", "printing")
     farm.wait_for_completion(running)
     farm.wait_for_printer("printing", "disabled", "clear")
@@ -118,7 +127,7 @@ def test_a_printer_is_removed_while_it_prints(farm: Farm, octoprints: OctoPrints
     removed = farm.add_printer("removed", one)
     farm.start()
     farm.wait_for_printer("removed", "idle")
-    job = farm.pay(dwelling_gcode(seconds=30.0))
+    job = farm.pay(endless_gcode())
     farm.wait_for_prints(job, "printing")
     assert "has print" in refused(farm, "printer", "remove", "removed")
     pid = farm.printer("removed")["worker_pid"]
@@ -259,12 +268,37 @@ def test_octoprint_without_its_printer_and_started_again(
     assert not farm.log_lines("ERROR")
 
 
+def test_prints_of_another_life_do_not_count(farm: Farm, octoprints: OctoPrints) -> None:
+    """OctoPrint remembers the prints of a file even when its folder was deleted."""
+    (server,) = octoprints(1)
+    gcode = dwelling_gcode(seconds=0.3)
+    name = "pms/job-1_print-1_try-1.gcode"
+    assert server.upload(name, gcode.content) == name
+    server.select_and_print(name)
+    server.wait_state("Paused")
+    order(server, "cancel")
+    server.wait_state("Operational")
+    server.upload("other.gcode", b"G4 P1\n", select="true")
+    assert server.request("DELETE", "/api/files/local/pms")[0] == 204
+    already = len(gcode.marks_in(server.printer_log()))
+    farm.add_printer("printer", server, autostart=True)
+    farm.start()
+
+    job = farm.pay(gcode)
+    assert job == 1
+    farm.wait_for_completion(job)
+    (attempt,) = farm.attempts(job)
+    assert (attempt["state"], attempt["remote_path"]) == ("cleared", name)
+    printed = gcode.marks_in(server.printer_log())[already:]
+    assert printed == [*gcode.marks, *gcode.marks_behind]
+
+
 def test_somebody_elses_print(farm: Farm, octoprints: OctoPrints) -> None:
     (server,) = octoprints(1)
     printer = farm.add_printer("printer", server, autostart=True)
     farm.start()
     farm.wait_for_printer("printer", "idle", "clear")
-    path = server.upload("mine.gcode", dwelling_gcode(seconds=3.0, m0=False).content)
+    path = server.upload("mine.gcode", endless_gcode().content)
     server.select_and_print(path)
     assert "mine.gcode" in farm.wait_for_printer("printer", "busy", "occupied")["detail"]
     assert not farm.openfarm.printer(printer)["currently_printing"]
@@ -273,6 +307,7 @@ def test_somebody_elses_print(farm: Farm, octoprints: OctoPrints) -> None:
     assert farm.wait_for_reason(job, "busy") == reason
     assert "is printing; clear it when that has ended" in refused(farm, "clear", "printer")
 
+    order(server, "cancel")
     farm.wait_for_printer("printer", "idle", "occupied")
     assert farm.wait_for_reason(job, "bed") == "1 MK4 printer: 1 bed occupied"
     assert farm.attempts(job) == []
@@ -285,59 +320,67 @@ def test_somebody_elses_print(farm: Farm, octoprints: OctoPrints) -> None:
 # -- what people want -------------------------------------------------------------
 
 
-def test_pause_resume_and_cancel(farm: Farm, octoprints: OctoPrints) -> None:
+def test_pause_and_resume(farm: Farm, octoprints: OctoPrints) -> None:
     (server,) = octoprints(1)
     farm.add_printer("printer", server)
     farm.start()
-    paused, cancelled, waiting = (farm.pay(dwelling_gcode(seconds=2.0)) for _ in range(3))
-    farm.wait_for_prints(paused, "printing")
-    first, second, third = (str(only_print(farm, j)["id"]) for j in (paused, cancelled, waiting))
-    run = farm.coordinator.run
+    job = farm.pay(dwelling_gcode(seconds=4.0))
+    farm.wait_for_prints(job, "printing")
+    copy = str(only_print(farm, job)["id"])
+    assert farm.coordinator.run("pause", copy).stdout == f"print {copy}: pausing\n"
+    farm.wait_for_attempts(job, "paused")
+    assert server.state() == "Paused"
+    assert farm.wait_for_printer("printer", "paused")["print_id"] == int(copy)
+    assert only_print(farm, job)["print_status"] == "printing"
+    assert "is paused, not printing" in refused(farm, "pause", copy)
+    assert "in state paused" in refused(farm, "clear", "printer")
 
+    assert farm.coordinator.run("resume", copy).stdout == f"print {copy}: resuming\n"
+    farm.wait_for_prints(job, "completed")
+    farm.wait_for_printer("printer", "finished", "occupied")
+    for verb in ("pause", "resume"):
+        assert "is finished, not" in refused(farm, verb, copy)
+    assert "clear its printer" in refused(farm, "cancel", copy)
+    assert farm.coordinator.run("clear", "printer").stdout == "printer printer: clearing\n"
+    farm.wait_for_completion(job)
+    farm.wait_for_printer("printer", "idle", "clear")
+    assert [row["state"] for row in farm.attempts(job)] == ["cleared"]
+    assert not farm.log_lines("ERROR")
+
+
+def test_cancel(farm: Farm, octoprints: OctoPrints) -> None:
+    (server,) = octoprints(1)
+    farm.add_printer("printer", server)
+    farm.start()
+    cancelled, waiting = farm.pay(endless_gcode()), farm.pay(endless_gcode())
+    farm.wait_for_prints(cancelled, "printing")
+    farm.wait_for_prints(waiting, "pending")
+    first, second = (str(only_print(farm, job)["id"]) for job in (cancelled, waiting))
     assert "is printing, not paused" in refused(farm, "resume", first)
     assert "in state printing" in refused(farm, "clear", "printer")
-    assert run("pause", first).stdout == f"print {first}: pausing\n"
-    farm.wait_for_attempts(paused, "paused")
-    assert server.state() == "Paused"
-    assert farm.wait_for_printer("printer", "paused")["print_id"] == int(first)
-    assert only_print(farm, paused)["print_status"] == "printing"
-    assert "is paused, not printing" in refused(farm, "pause", first)
-    assert run("resume", first).stdout == f"print {first}: resuming\n"
-    farm.wait_for_prints(paused, "completed")
-    farm.wait_for_printer("printer", "finished")
     for verb in ("pause", "resume"):
-        assert "is finished, not" in refused(farm, verb, first)
-    assert "clear its printer" in refused(farm, "cancel", first)
-    assert run("clear", "printer").stdout == "printer printer: clearing\n"
-    farm.wait_for_completion(paused)
+        assert "no printer works on print" in refused(farm, verb, second)
 
-    farm.wait_for_prints(cancelled, "printing")
-    for verb in ("pause", "resume"):
-        assert "no printer works on print" in refused(farm, verb, third)
-    assert run("cancel", second).stdout == f"print {second}: cancelling\n"
+    assert farm.coordinator.run("cancel", first).stdout == f"print {first}: cancelling\n"
     farm.wait_for_prints(cancelled, "cancelled")
     farm.wait_for_printer("printer", "idle", "occupied")
     assert server.state() == "Operational"
-    assert "is cancelled already" in refused(farm, "cancel", second)
-    assert run("cancel", third).stdout == f"print {third}: cancelled\n"
+    assert "is cancelled already" in refused(farm, "cancel", first)
+    assert farm.coordinator.run("cancel", second).stdout == f"print {second}: cancelled\n"
     assert farm.openfarm.print_statuses(waiting) == ["cancelled"]
     assert "no printer" in refused(farm, "clear", "nobody")
     assert "no print 4711" in refused(farm, "cancel", "4711")
-    for wrong in (("pause", "x"), ("cancel",), ("clear",)):
-        assert run(*wrong, check=False).returncode == 2
-    run("clear", "printer")
+    farm.coordinator.run("clear", "printer")
     farm.wait_for_printer("printer", "idle", "clear")
-    assert farm.attempts(waiting) == []
+    # Nobody counts as failed what was not wanted.
     assert [row["state"] for row in farm.attempts(cancelled)] == ["cancelled"]
+    assert farm.attempts(waiting) == []
+    (known,) = farm.openfarm.rows("pms_printers")
+    assert (known["consecutive_failures"], known["suspended"]) == (0, False)
     assert not farm.log_lines("ERROR")
 
 
 # -- failures ---------------------------------------------------------------------
-
-
-def cancel_by_hand(server: OctoPrintServer) -> None:
-    status, _ = server.request("POST", "/api/job", {"command": "cancel"})
-    assert status == 204
 
 
 def test_failed_prints_are_replaced_while_reprints_are_left(
@@ -349,7 +392,7 @@ def test_failed_prints_are_replaced_while_reprints_are_left(
     farm.start()
     for name in ("first", "second"):
         farm.wait_for_printer(name, "idle")
-    job = farm.pay(dwelling_gcode(seconds=20.0))
+    job = farm.pay(endless_gcode())
     farm.wait_for_prints(job, "printing")
     assert only_print(farm, job)["printer_id"] == first
 
@@ -368,7 +411,7 @@ def test_failed_prints_are_replaced_while_reprints_are_left(
     (known,) = farm.openfarm.rows("pms_printers", printer_id=first)
     assert (known["consecutive_failures"], known["suspended"]) == (1, False)
 
-    cancel_by_hand(two)
+    order(two, "cancel")
     farm.wait_for_prints(job, "failed", "failed")
     farm.wait_for_printer("second", "idle", "occupied")
     (words,) = farm.attention(job_id=job)
@@ -389,11 +432,11 @@ def test_a_printer_that_keeps_failing_is_suspended(farm: Farm, octoprints: OctoP
     printer = farm.add_printer("printer", server)
     farm.start(PMS_REPRINTS="3")
     job = farm.add_job(None)
-    farm.file_server.put(job, dwelling_gcode(seconds=20.0))
+    farm.file_server.put(job, endless_gcode())
     farm.broker.publish_job_paid(job)
     for failures in range(1, 4):
         farm.wait_for_prints(job, *["failed"] * (failures - 1), "printing")
-        cancel_by_hand(server)
+        order(server, "cancel")
         farm.wait_for_prints(job, *["failed"] * failures, "pending")
         farm.wait_for_printer("printer", "suspended" if failures == 3 else "idle", "occupied")
         farm.coordinator.run("clear", "printer")

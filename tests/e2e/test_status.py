@@ -10,7 +10,7 @@ import pytest
 from pms.domain.states import Bed, PrinterState
 from tests.e2e.conftest import CoordinatorFactory, OctoPrints
 from tests.support.coordinator import Coordinator
-from tests.support.farm import Farm
+from tests.support.farm import Farm, endless_gcode
 from tests.support.gcode import dwelling_gcode
 from tests.support.ports import HOST, free_port
 from tests.support.postgres import Database
@@ -107,7 +107,7 @@ def test_status_and_exit_codes(farm: Farm, octoprints: OctoPrints) -> None:
     farm.start()
     lost = farm.pay(None)
     farm.wait_for_attempts(lost, "returned")
-    running = farm.pay(dwelling_gcode(seconds=20.0))
+    running = farm.pay(endless_gcode())
     waiting = farm.pay(dwelling_gcode(seconds=1.0), copies=2)
     farm.wait_for_prints(running, "printing")
     farm.wait_for_printer("printing", "printing")

@@ -12,13 +12,18 @@ from pms.demo.octoprint_server import OctoPrintServer
 from tests.support.broker import Broker
 from tests.support.coordinator import Coordinator
 from tests.support.file_server import FileServer
-from tests.support.gcode import Gcode
+from tests.support.gcode import Gcode, dwelling_gcode
 from tests.support.openfarm import OpenFarm
 from tests.support.postgres import Database, Row
 from tests.support.waiting import wait_until
 
 #: Far longer than anything takes that works.
 TIMEOUT_S = 60.0
+
+
+def endless_gcode() -> Gcode:
+    """Prints for as long as a test lasts."""
+    return dwelling_gcode(seconds=300.0, lines=1000)
 
 
 class Farm:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Iterator
+from typing import Any
 
 from pms.demo.octoprint_server import OctoPrintServer
 from pms.demo.octoprint_setup import User
@@ -45,8 +47,15 @@ def _make_like_new(server: OctoPrintServer) -> None:
 
 def _delete_files(server: OctoPrintServer) -> list[str]:
     """Delete what there is; gives what there was."""
-    _, answer = server.request("GET", "/api/files/local?force=true")
-    paths = [str(entry["path"]) for entry in answer["files"]]
+    _, answer = server.request("GET", "/api/files/local?recursive=true&force=true")
+    paths = list(_paths(answer["files"]))
     for path in paths:
         server.request("DELETE", f"/api/files/local/{path}")
     return paths
+
+
+def _paths(entries: list[dict[str, Any]]) -> Iterator[str]:
+    """Files before their folder: OctoPrint remembers their prints when only that is deleted."""
+    for entry in entries:
+        yield from _paths(entry.get("children", []))
+        yield str(entry["path"])

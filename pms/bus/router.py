@@ -191,7 +191,7 @@ class Router:
             self._strangers.clear()
         self._strangers.add(sender)
         name = sender[:100].decode(errors="backslashreplace")
-        logger.warning("bus_stranger_ignored", extra={"fields": {"identity": name}})
+        logger.debug("bus_stranger_ignored", extra={"fields": {"identity": name}})
 
     def _decode(self, peer: _Peer, frame: bytes) -> Upstream | None:
         try:

@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 
 from pms.broker import messages
 from pms.domain.printing import Announcement
-from pms.store import jobs, outbox
+from pms.store import events, jobs, outbox
 
 
 def add(
@@ -33,7 +33,7 @@ def add(
             body = messages.print_cleared(job_id, printer_id, at)
         case Announcement.JOB_COMPLETED:
             body = messages.job_completed(job_id)
-    outbox.add(connection, what.value, job_id, body, at)
+    _add(connection, what.value, job_id, body, at)
 
 
 def add_rejection(connection: Connection, job_id: int, at: datetime) -> None:
@@ -42,4 +42,11 @@ def add_rejection(connection: Connection, job_id: int, at: datetime) -> None:
     OpenFarm's tables hold no e-mail address; the service that writes the e-mails knows it.
     """
     body = messages.job_rejected(job_id, None, messages.RejectReason.FAILED_TO_PRINT)
-    outbox.add(connection, messages.Exchange.JOB_REJECTED.value, job_id, body, at)
+    _add(connection, messages.Exchange.JOB_REJECTED.value, job_id, body, at)
+
+
+def _add(connection: Connection, exchange: str, job_id: int, body: bytes, at: datetime) -> None:
+    outbox.add(connection, exchange, job_id, body, at)
+    # Without a broker, the diary is where notifications can be read again.
+    detail = f"{exchange} {body.decode()}"
+    events.record(connection, at, "notification", job_id=job_id, detail=detail)

@@ -23,6 +23,8 @@ from pms.domain.states import PrinterState
 
 logger = logging.getLogger(__name__)
 
+_TROUBLED = frozenset({PrinterState.ERROR, PrinterState.UNAUTHORIZED, PrinterState.UNREACHABLE})
+
 
 class Reports:
     """Moves reports from the bus into the database, and the answers back onto the bus."""
@@ -129,8 +131,7 @@ def _log(printer_id: int, event: Event) -> None:
         if (value := getattr(event, name, None)) not in (None, "")
     }
     bad = isinstance(event, bus.PrintFailed | bus.CommandRefused) or (
-        isinstance(event, bus.PrinterStateChanged)
-        and event.state in (PrinterState.ERROR, PrinterState.UNAUTHORIZED)
+        isinstance(event, bus.PrinterStateChanged) and event.state in _TROUBLED
     )
     logger.log(
         logging.WARNING if bad else logging.INFO,

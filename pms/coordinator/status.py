@@ -67,6 +67,7 @@ def _printer(
     row: PrinterRow, live: LivePrinter, attempt: Attempt | None, processes: PrinterProcesses
 ) -> dict[str, Any]:
     begun = attempt is not None and attempt.state in _BEGUN
+    runs = begun and live.state in (PrinterState.PRINTING, PrinterState.PAUSED)
     last_seen_at = live.last_seen_at or row.last_seen_at
     return {
         "id": row.id,
@@ -80,7 +81,7 @@ def _printer(
         "print_id": attempt.print_id if attempt else row.bed_print_id,
         "job_id": attempt.job_id if attempt else None,
         "progress": _progress(live, attempt) if begun else None,
-        "eta_s": live.time_left_s if begun else None,
+        "eta_s": live.time_left_s if runs else None,
         "temperatures": {
             name: {"actual": heater.actual, "target": heater.target}
             for name, heater in live.heaters.items()

@@ -329,7 +329,6 @@ class Task:
 
     def clear(self, now: Moment, *, by_person: bool) -> Iterator[Event]:
         """Let the file run to its end, or settle an open question, which only a person can."""
-        self._cleared_by_person = self._cleared_by_person or by_person
         if self.question is not None and not by_person:
             return
         if self.state is not AttemptState.FINISHED and self.question is None:
@@ -340,6 +339,7 @@ class Task:
             yield self._cleared(now)
         else:
             self.steering.clearing = True
+            self._cleared_by_person = self._cleared_by_person or by_person
 
     # -- calls ----------------------------------------------------------------------------
 

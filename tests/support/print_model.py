@@ -106,10 +106,17 @@ class Machine:
                 assert_never(call)
         return None
 
-    def keep_session(self, call: StartFile) -> None:
-        """What the printer's process does right before it asks for a start."""
+    def store(self, path: str) -> None:
+        """The end of a transfer, with the evidence that it leaves behind."""
+        self.histories[path] = []
+        self.keep_session(path)
+        if self.activity is Activity.OPERATIONAL:
+            self.selected, self.filepos = path, 0
+
+    def keep_session(self, path: str) -> None:
+        """What the printer's process does before it asks for a start."""
         if self.up and not self.hung:
-            self.kept = (call.path, self.process)
+            self.kept = (path, self.process)
 
     def _look(self, path: str | None) -> Observation:
         history = None if path is None else self.histories.get(path)
@@ -143,14 +150,14 @@ class Machine:
     # -- what happens at the machine ---------------------------------------------------
 
     @property
-    def is_ours(self) -> bool:
-        """One of PMS's prints is under way."""
-        return self.is_active and self.selected != FOREIGN
-
-    @property
     def is_active(self) -> bool:
         """Any print is under way."""
         return self.activity in (Activity.PRINTING, Activity.PAUSED)
+
+    @property
+    def rests(self) -> bool:
+        """A part is complete, and nothing moves."""
+        return self.activity is Activity.PAUSED and self.filepos >= MARKER
 
     def advance(self) -> None:
         """The print comes to its end marker, or from there to its end."""

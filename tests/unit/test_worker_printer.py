@@ -1372,6 +1372,40 @@ def test_a_file_that_breaks_off_while_it_clears_the_bed_leaves_a_question(
     assert rig.names() == ["PrintCleared"]
 
 
+@pytest.mark.parametrize("observation", [FORGOTTEN, OFFLINE, BROKEN, FOREIGN])
+def test_a_part_that_could_not_be_ejected_leaves_a_question(observation: Observation) -> None:
+    rig = settled(finished())
+    rig.command(EJECT)
+    rig.looks(observation, 20)
+    assert rig.names() == []
+    assert rig.conditions()[-1].needs_attention
+    rig.command(EJECT)
+    assert rig.names() == []
+    rig.command(CLEAR)
+    assert rig.names() == ["PrintCleared"]
+
+
+def test_a_part_is_ejected() -> None:
+    rig = settled(finished())
+    rig.command(EJECT)
+    rig.look(AT_MARKER)
+    rig.look(TAIL)
+    assert rig.names() == []
+    rig.look(DONE)
+    assert rig.names() == ["PrintCleared"]
+
+
+def test_a_word_that_came_too_early_does_not_count_for_the_part() -> None:
+    rig = settled(printing())
+    rig.command(CLEAR)
+    assert rig.names() == ["CommandRefused"]
+    rig.look(AT_MARKER)
+    rig.command(EJECT)
+    rig.looks(FORGOTTEN, 20)
+    assert rig.names() == ["PrintFinished"]
+    assert rig.conditions()[-1].needs_attention
+
+
 def test_a_foreign_pause_is_not_taken_for_the_end_marker() -> None:
     """Our print was done without a pause; then somebody paused his."""
     rig = settled(printing())

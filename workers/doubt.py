@@ -8,6 +8,8 @@ from pms.domain.reconciliation import Conclusion, Verdict
 DOUBT_S = 3.0
 #: `filepos` lags by some 10 ms behind the state, so a pause is taken for one a little later.
 PAUSE_DOUBT_S = 0.5
+#: How soon to look again: soon at first, because what lags does so by milliseconds.
+FIRST_LOOK_S, LATER_LOOK_S = 0.05, 0.25
 
 
 class Doubt:
@@ -21,6 +23,10 @@ class Doubt:
     def is_open(self) -> bool:
         """Whether a verdict has still to prove itself."""
         return self._verdict is not None
+
+    def look_again_at(self, now: float) -> float:
+        """When to look next, monotonic seconds."""
+        return now + min(LATER_LOOK_S, max(FIRST_LOOK_S, now - self._since))
 
     def settle(self) -> None:
         """Something else was seen, or nothing at all."""

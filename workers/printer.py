@@ -38,8 +38,6 @@ from workers.telemetry import Thinning
 
 #: How long a copy that has not started waits for a printer that is out of reach.
 LOST_PATIENCE_S = 15.0
-#: How soon a verdict that is not certain is looked at again.
-DOUBT_LOOK_S = 0.25
 #: How soon the effect of a request to OctoPrint is looked for again.
 UNSETTLED_LOOK_S = 0.5
 
@@ -223,7 +221,7 @@ class Printer:
         if seen is not None:
             yield from task.observe(seen, now)
             if task.doubt.is_open:
-                contact.want_look(now.monotonic + DOUBT_LOOK_S)
+                contact.want_look(task.doubt.look_again_at(now.monotonic))
             elif task.unsettled:
                 contact.want_look(now.monotonic + UNSETTLED_LOOK_S)
         if self._transfer_moved and contact.lost_since is not None:

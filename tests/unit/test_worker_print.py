@@ -123,6 +123,19 @@ def test_a_history_that_lags_is_not_taken_for_a_failure() -> None:
     assert rig.names() == ["PrintFinished"]
 
 
+@pytest.mark.parametrize("observation", [IGNORED, PAUSED])
+def test_what_may_lag_is_looked_at_again_soon_and_then_less_often(observation: Observation) -> None:
+    rig = settled(printing())
+    rig.push(CHANGED)
+    rig.look(observation)
+    waits = []
+    for _ in range(4):
+        waits.append(rig.printer.next_deadline() - rig.now)
+        rig.look(observation)
+    assert waits[:3] == pytest.approx([0.05, 0.05, 0.1])
+    assert max(waits) <= 0.25
+
+
 def test_time_alone_and_looks_that_fail_turn_no_doubt_into_a_certainty() -> None:
     rig = settled(printing())
     rig.push(CHANGED)

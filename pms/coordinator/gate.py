@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
+import time
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -27,7 +28,14 @@ class Gate:
         self._database = database
         self._failures = 0
         self._closed_until = 0.0
+        self._ending = False
         self.state = "connected"
+
+    def end(self) -> None:
+        """From now on a database that is away is not tried again."""
+        self._ending = True
+        if self._failures:
+            self._closed_until = float("inf")
 
     def is_open(self, now: float) -> bool:
         """Whether a transaction is worth a try; `now` in monotonic seconds."""
@@ -50,15 +58,18 @@ class Gate:
             with self._database.begin() as connection:
                 result = work(connection)
         except DatabaseUnavailableError as error:
-            self._close(error, now)
+            self._close(error)
             return None
         self._reopen()
         return result
 
-    def _close(self, error: DatabaseUnavailableError, now: float) -> None:
+    def _close(self, error: DatabaseUnavailableError) -> None:
         self._failures += 1
         wait = backoff_s(self._failures, random.random(), cap=LONGEST_WAIT_S)
-        self._closed_until = now + max(0.5, wait)
+        # From now: a server that hangs has taken its time to fail.
+        self._closed_until = time.monotonic() + max(0.5, wait)
+        if self._ending:
+            self._closed_until = float("inf")
         if self._failures == 1:
             logger.warning("database_away", extra={"fields": {"error": str(error)}})
         self.state = str(error)

@@ -48,6 +48,10 @@ logger = logging.getLogger(__name__)
 
 BEAT_INTERVAL_S = 1.0
 PRUNE_INTERVAL_S = 3600.0
+#: From the signal to the end, whatever hangs; what is not done by then is done at the next start.
+STOP_S = 8.0
+#: Parts of it, for each of those that have to end.
+DATABASE_STOP_S = 1.5
 INTAKE_STOP_S = 1.5
 WORKERS_STOP_S = 4.0
 RELAY_STOP_S = 2.0
@@ -132,6 +136,7 @@ class Coordinator:
         self._assign_due = True
         self._look_at = 0.0
         self._prune_at = 0.0
+        self._stop_by = float("inf")
 
     # -- life ---------------------------------------------------------------------
 
@@ -148,7 +153,10 @@ class Coordinator:
             self._close()
 
     def _stop_soon(self, _number: int, _frame: FrameType | None) -> None:
-        self._stopping = True
+        if not self._stopping:
+            self._stopping = True
+            self._stop_by = time.monotonic() + STOP_S
+            self._database.hurry(DATABASE_STOP_S)
 
     def _work(self) -> None:
         if self._intake is not None:
@@ -271,13 +279,20 @@ class Coordinator:
     def _wind_down(self) -> None:
         """Stop intake, let the processes go, and publish what can still be published."""
         logger.info("coordinator_stopping")
+        self._gate.end()
         if self._intake is not None:
-            self._intake.stop(INTAKE_STOP_S)
-        self._processes.stop_all(time.monotonic() + WORKERS_STOP_S, self._hear_last_words)
+            self._intake.stop(self._allowed_s(INTAKE_STOP_S))
+        workers_s = self._allowed_s(WORKERS_STOP_S, kept_s=RELAY_STOP_S)
+        self._processes.stop_all(time.monotonic() + workers_s, self._hear_last_words)
         self._hear_last_words()
         self._notifications.process(time.monotonic(), datetime.now(UTC))
-        self._relay.stop(RELAY_STOP_S)
+        self._relay.stop(self._allowed_s(RELAY_STOP_S))
         self._notifications.process(time.monotonic(), datetime.now(UTC))
+
+    def _allowed_s(self, wanted_s: float, kept_s: float = 0.0) -> float:
+        """How long something may take to end, so that `kept_s` are left for what follows."""
+        left_s = self._stop_by - kept_s - time.monotonic()
+        return max(0.2, min(wanted_s, left_s))
 
     def _hear_last_words(self) -> None:
         self._reports.process(time.monotonic(), datetime.now(UTC))

@@ -11,7 +11,7 @@ import psycopg
 from sqlalchemy import URL, Connection, Engine, Select, Table, exc, make_url
 
 from pms.errors import DatabaseUnavailableError, SettingsError
-from pms.store.engines import make_engine, readers
+from pms.store.engines import ANSWER_GRACE_S, Patience, make_engine, readers
 
 #: SQLite's primary result codes that are no mistake of ours, in words.
 _SQLITE_FAULTS = {
@@ -47,8 +47,13 @@ class Database:
         #: Fit for people: names the server and the database, never a user or a password.
         self.description = _describe(parsed)
         self._password = parsed.password or parsed.query.get("password")
+        # Longer than the server's own limit, which it may still report.
+        self._patience = Patience(statement_timeout_s + ANSWER_GRACE_S)
         self._writers = make_engine(
-            parsed, connect_timeout_s=connect_timeout_s, statement_timeout_s=statement_timeout_s
+            parsed,
+            connect_timeout_s=connect_timeout_s,
+            statement_timeout_s=statement_timeout_s,
+            patience=self._patience,
         )
         self._readers = readers(self._writers)
 
@@ -73,6 +78,10 @@ class Database:
         """
         with self._transaction(self._readers) as connection:
             yield connection
+
+    def hurry(self, limit_s: float) -> None:
+        """From now on wait no longer than this for a silent server; safe in a signal handler."""
+        self._patience.shorten(limit_s)
 
     def close(self) -> None:
         """Close the connections that nobody uses."""

@@ -33,11 +33,24 @@ WAL_RETRY_S = 0.01
 _Result = TypeVar("_Result")
 
 
-def make_engine(url: URL, *, connect_timeout_s: float, statement_timeout_s: float) -> Engine:
+class Patience:
+    """How long a server may be silent before it counts as away; can become shorter meanwhile."""
+
+    def __init__(self, limit_s: float) -> None:
+        self.limit_s = limit_s
+
+    def shorten(self, limit_s: float) -> None:
+        """Wait no longer than this, in a wait that is under way too."""
+        self.limit_s = min(self.limit_s, limit_s)
+
+
+def make_engine(
+    url: URL, *, connect_timeout_s: float, statement_timeout_s: float, patience: Patience
+) -> Engine:
     """Return an engine that has not connected yet; SettingsError for a database of another kind."""
     kind = url.get_backend_name()
     if kind == "postgresql":
-        return _postgresql(url, connect_timeout_s, statement_timeout_s)
+        return _postgresql(url, connect_timeout_s, statement_timeout_s, patience)
     if kind == "sqlite":
         return _sqlite(url, statement_timeout_s)
     raise SettingsError(f"the database must be PostgreSQL or SQLite, not {kind}")
@@ -50,7 +63,9 @@ def readers(engine: Engine) -> Engine:
     return engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
 
 
-def _postgresql(url: URL, connect_timeout_s: float, statement_timeout_s: float) -> Engine:
+def _postgresql(
+    url: URL, connect_timeout_s: float, statement_timeout_s: float, patience: Patience
+) -> Engine:
     _check_options(url)
     engine = create_engine(
         url.set(drivername="postgresql+psycopg"),
@@ -58,13 +73,15 @@ def _postgresql(url: URL, connect_timeout_s: float, statement_timeout_s: float) 
         pool_pre_ping=True,
         pool_timeout=connect_timeout_s,
         use_native_hstore=False,
-        connect_args=_postgresql_arguments(url, connect_timeout_s, statement_timeout_s),
+        connect_args=_postgresql_arguments(url, statement_timeout_s),
     )
 
     @event.listens_for(engine, "do_connect")
     def connect(_dialect: Any, _record: Any, arguments: Any, keywords: Any) -> BoundedConnection:
+        limit_s = _connect_timeout(min(connect_timeout_s, patience.limit_s))
+        keywords["connect_timeout"] = limit_s
         connection = BoundedConnection.connect(*arguments, **keywords)
-        connection.answer_limit_s = statement_timeout_s + ANSWER_GRACE_S
+        connection.patience = patience
         return connection
 
     return engine
@@ -77,9 +94,7 @@ def _check_options(url: URL) -> None:
         raise SettingsError(f"the database's URL has an {str(error).strip()}") from error
 
 
-def _postgresql_arguments(
-    url: URL, connect_timeout_s: float, statement_timeout_s: float
-) -> dict[str, Any]:
+def _postgresql_arguments(url: URL, statement_timeout_s: float) -> dict[str, Any]:
     limits = {
         "statement_timeout": statement_timeout_s,
         "lock_timeout": _lock_wait_s(statement_timeout_s),
@@ -88,7 +103,6 @@ def _postgresql_arguments(
     options = [f"-c {name}={_milliseconds(limit)}" for name, limit in limits.items()]
     given = url.query.get("options", ())
     return {
-        "connect_timeout": max(2, round(connect_timeout_s)),
         "application_name": APPLICATION_NAME,
         "keepalives": 1,
         "keepalives_idle": 10,
@@ -97,6 +111,11 @@ def _postgresql_arguments(
         "tcp_user_timeout": _milliseconds(statement_timeout_s + ANSWER_GRACE_S),
         "options": " ".join([*_as_list(given), *options, "-c timezone=UTC"]),
     }
+
+
+def _connect_timeout(seconds: float) -> int:
+    # Whole seconds, and psycopg takes 1 for 2.
+    return max(2, round(seconds))
 
 
 def _lock_wait_s(statement_timeout_s: float) -> float:
@@ -119,12 +138,12 @@ class BoundedConnection(psycopg.Connection[Any]):
     swallows its answers.
     """
 
-    answer_limit_s = 15.0
+    patience = Patience(15.0)
 
     def wait(self, gen: PQGen[_Result], *args: Any, **keywords: Any) -> _Result:
-        """Wait as psycopg does, at most `answer_limit_s`; then close and raise OperationalError."""
+        """Wait as psycopg does, within `patience`; then close and raise OperationalError."""
         try:
-            return super().wait(_within(self.answer_limit_s, gen), *args, **keywords)
+            return super().wait(_within(self.patience, gen), *args, **keywords)
         except _SilenceError:
             self.close()
             raise
@@ -134,14 +153,15 @@ class _SilenceError(psycopg.OperationalError):
     """The server did not answer in time."""
 
 
-def _within(limit_s: float, work: PQGen[_Result]) -> Generator[Any, Any, _Result]:
-    deadline = monotonic() + limit_s
+def _within(patience: Patience, work: PQGen[_Result]) -> Generator[Any, Any, _Result]:
+    began = monotonic()
     try:
         wanted = next(work)
         while True:
+            # psycopg comes back with nothing ten times a second.
             ready = yield wanted
-            if monotonic() > deadline:
-                raise _SilenceError(f"the server has not answered for {limit_s:g} s")
+            if monotonic() - began > patience.limit_s:
+                raise _SilenceError(f"the server has not answered for {patience.limit_s:g} s")
             wanted = work.send(ready)
     except StopIteration as end:
         result: _Result = end.value

@@ -132,12 +132,12 @@ class Scene:
 @pytest.mark.parametrize("place", [*IN_THE_COORDINATOR, *IN_A_WORKER])
 def test_killed_at(
     place: str,
-    coordinator_factory: CoordinatorFactory,
     database: Database,
     openfarm: OpenFarm,
     broker: Broker,
     file_server: FileServer,
     servers: list[OctoPrintServer],
+    coordinator_factory: CoordinatorFactory,
     tmp_path: Path,
 ) -> None:
     marker = tmp_path / "killed"

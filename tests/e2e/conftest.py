@@ -42,10 +42,11 @@ def coordinator_factory(tmp_path: Path) -> Iterator[CoordinatorFactory]:
 
 @pytest.fixture
 def in_openfarm(
-    coordinator_factory: CoordinatorFactory,
     database: Database,
     broker: Broker,
     file_server: FileServer,
+    # The last to come is the first to go: the coordinator ends before its servers.
+    coordinator_factory: CoordinatorFactory,
 ) -> Coordinator:
     """A coordinator, not started yet, as one service of OpenFarm."""
     return coordinator_factory(

@@ -195,31 +195,29 @@ def runs(belief: Belief, seen: Observation) -> bool:
 
 
 def _finished(belief: Belief, seen: Observation) -> Conclusion:
-    """Without the pause at the marker nobody has shown that the part was taken off."""
+    """The part lies there until a person, or the end of the file, has taken it off.
+
+    That the print was ended at its marker shows neither: a reset of the printer ends it, too.
+    """
     if _prints_ours(belief, seen):
         return UNCHANGED
+    printed = seen.file is not None and seen.file.was_printed
+    succeeded = seen.file is not None and seen.file.last_success is True
+    let_go = succeeded or (printed and belief.tail_ran)
     if belief.clearing:
-        return _clearing(belief, seen)
-    if belief.paused_at_marker and seen.file is not None and seen.file.was_printed:
+        return _clearing(belief, seen, succeeded=succeeded, known=printed)
+    if belief.paused_at_marker and let_go:
         return Conclusion(verdict=Verdict.CLEARED)
     return UNCHANGED
 
 
-def _clearing(belief: Belief, seen: Observation) -> Conclusion:
-    """A file that went on to clear the bed has to succeed in it; else its part may still be there.
-
-    Where nothing could go on any more, a person's word that the bed is empty is enough; on a
-    printer that ejects its parts, nothing has ejected this one then.
-    """
-    if seen.file is not None and seen.file.was_printed:
-        if seen.file.last_success:
-            return Conclusion(verdict=Verdict.CLEARED)
-        return Conclusion(verdict=Verdict.ASK_PERSON, reason=_NOT_CLEARED)
-    if belief.cleared_by_person and not belief.tail_ran:
+def _clearing(belief: Belief, seen: Observation, *, succeeded: bool, known: bool) -> Conclusion:
+    """A person's word is enough; without it the file must have run through, to eject the part."""
+    if succeeded or belief.cleared_by_person:
         return Conclusion(verdict=Verdict.CLEARED)
     if seen.activity is Activity.CONNECTING:
         return UNCHANGED
-    return Conclusion(verdict=Verdict.ASK_PERSON, reason=_NOT_CLEARED, certain=False)
+    return Conclusion(verdict=Verdict.ASK_PERSON, reason=_NOT_CLEARED, certain=known)
 
 
 _NOT_CLEARED = (

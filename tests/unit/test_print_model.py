@@ -25,6 +25,7 @@ from pms.domain.observation import Activity
 from pms.domain.states import AttemptState, Bed, PrintStatus, TransferProblem
 from tests.support.print_model import (
     AT,
+    FOREIGN,
     LOST,
     MARKER,
     SHA1,
@@ -63,6 +64,7 @@ DISTURBANCES = [
     "press_pause",
     "press_resume",
     "press_cancel",
+    "reset_printer",
     "lose_printer",
     "break_printer",
     "connect_printer",
@@ -304,6 +306,11 @@ class Farm(RuleBasedStateMachine):
         if self.machine.rests:
             self.machine.part = None
         if self.machine.rests or self.machine.filepos < MARKER:
+            self.machine.cancel()
+
+    def reset_printer(self) -> None:
+        """Switched off and on: OctoPrint ends the print, and nobody has touched the part."""
+        if self.machine.up and self.machine.selected != FOREIGN:
             self.machine.cancel()
 
     def lose_printer(self) -> None:

@@ -194,7 +194,8 @@ def test_without_a_marker_every_pause_is_only_a_pause() -> None:
         (True, seen(A.PRINTING, fresh(), filepos=95), V.UNCHANGED),
         (True, seen(A.FINISHING, fresh()), V.UNCHANGED),
         (True, seen(A.OPERATIONAL, SUCCESS), V.CLEARED),
-        (True, seen(A.OPERATIONAL, FAILURE), V.CLEARED),
+        # Somebody ended it at its marker; or the printer was switched off and on.
+        (True, seen(A.OPERATIONAL, FAILURE), V.UNCHANGED),
         # The connection was lost while the part lay there: nobody has taken it off.
         (True, seen(A.DISCONNECTED, fresh(), path=None), V.UNCHANGED),
         (True, seen(A.OPERATIONAL, fresh(), path=None), V.UNCHANGED),
@@ -211,45 +212,36 @@ def test_a_finished_part_on_the_bed(
     assert reconcile(believed, observation).verdict is verdict
 
 
-@pytest.mark.parametrize("paused_at_marker", [True, False])
+@pytest.mark.parametrize("tail_ran", [True, False])
 @pytest.mark.parametrize(
-    ("tail_ran", "observation", "verdict", "certain"),
+    ("observation", "verdict"),
     [
-        (False, seen(A.PAUSED, fresh(), filepos=90), V.UNCHANGED, True),
-        (True, seen(A.PRINTING, fresh(), filepos=95), V.UNCHANGED, True),
-        (True, seen(A.FINISHING, SUCCESS), V.UNCHANGED, True),
-        (True, seen(A.OPERATIONAL, SUCCESS), V.CLEARED, True),
-        (False, seen(A.OPERATIONAL, SUCCESS), V.CLEARED, True),
-        (False, seen(A.PRINTING, SUCCESS, path=OTHER), V.CLEARED, True),
-        # The file was to push the part off, and did not come to its end.
-        (True, seen(A.OPERATIONAL, FAILURE), V.ASK_PERSON, True),
-        (True, seen(A.ERROR, FAILURE, path=None), V.ASK_PERSON, True),
-        (False, seen(A.OPERATIONAL, FAILURE), V.ASK_PERSON, True),
-        (True, seen(A.ERROR, fresh(), path=None), V.ASK_PERSON, False),
-        (True, seen(A.OPERATIONAL, fresh(), path=None), V.ASK_PERSON, False),
-        (True, seen(A.OPERATIONAL, None, path=None), V.ASK_PERSON, False),
-        (True, seen(A.CONNECTING, fresh(), path=None), V.UNCHANGED, True),
-        # The pause was lost with the connection: a person has taken the part off all the same.
-        (False, seen(A.DISCONNECTED, fresh(), path=None), V.CLEARED, True),
-        (False, seen(A.OPERATIONAL, fresh(), path=None), V.CLEARED, True),
+        (seen(A.PAUSED, fresh(), filepos=90), V.UNCHANGED),
+        (seen(A.PRINTING, fresh(), filepos=95), V.UNCHANGED),
+        (seen(A.FINISHING, SUCCESS), V.UNCHANGED),
+        (seen(A.OPERATIONAL, SUCCESS), V.CLEARED),
+        (seen(A.PRINTING, SUCCESS, path=OTHER), V.CLEARED),
+        # Whatever became of the file: a person has seen the bed empty.
+        (seen(A.OPERATIONAL, FAILURE), V.CLEARED),
+        (seen(A.OPERATIONAL, fresh(), path=None), V.CLEARED),
+        (seen(A.OPERATIONAL, None, path=None), V.CLEARED),
+        (seen(A.DISCONNECTED, fresh(), path=None), V.CLEARED),
+        (seen(A.CONNECTING, fresh(), path=None), V.CLEARED),
     ],
 )
-def test_a_bed_that_is_being_cleared(
-    tail_ran: bool,
-    observation: Observation,
-    verdict: Verdict,
-    certain: bool,
-    paused_at_marker: bool,
+def test_a_bed_that_a_person_has_cleared(
+    observation: Observation, verdict: Verdict, tail_ran: bool
 ) -> None:
-    believed = belief(
-        S.FINISHED,
-        paused_at_marker=paused_at_marker,
-        clearing=True,
-        cleared_by_person=True,
-        tail_ran=tail_ran,
-    )
+    believed = belief(S.FINISHED, clearing=True, cleared_by_person=True, tail_ran=tail_ran)
     conclusion = reconcile(believed, observation)
-    assert (conclusion.verdict, conclusion.certain) == (verdict, certain)
+    assert (conclusion.verdict, conclusion.certain) == (verdict, True)
+
+
+@pytest.mark.parametrize("file", [SUCCESS, FAILURE])
+def test_a_person_who_lets_the_file_go_on_at_octoprint_has_cleared_the_bed(file: FileFacts) -> None:
+    believed = belief(S.FINISHED, paused_at_marker=True, tail_ran=True)
+    assert reconcile(believed, seen(A.PRINTING, fresh())).verdict is V.UNCHANGED
+    assert reconcile(believed, seen(A.OPERATIONAL, file)).verdict is V.CLEARED
 
 
 @pytest.mark.parametrize("paused_at_marker", [True, False])

@@ -244,7 +244,9 @@ class Printer:
         if task is None or not task.wants_transfer:
             return []
         task.begin_transfer()
-        return [BeginTransfer(task.attempt_id, task.print_id, task.job_id, task.path)]
+        return [
+            BeginTransfer(task.attempt_id, task.print_id, task.job_id, task.path, task.job_sha1)
+        ]
 
     def _report_condition(self, now: Moment) -> list[Action]:
         attempt_id = self._task.attempt_id if self._task is not None else None

@@ -159,6 +159,8 @@ class BeginTransfer:
     print_id: int
     job_id: int
     remote_path: str
+    #: The only content that may be sent; None: the job's first copy decides.
+    expected_sha1: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

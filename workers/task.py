@@ -45,6 +45,7 @@ class Task:
         self.print_id = order.print_id
         self.job_id = order.job_id
         self.path = order.remote_path
+        self.job_sha1 = order.job_sha1
         self.state = order.believed
         self.ended = False
         #: A person has to say what became of the start, or whether the bed is empty.

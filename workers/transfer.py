@@ -33,6 +33,10 @@ class WrongFileError(PMSError):
     """OctoPrint holds another file than the one that was sent."""
 
 
+class ChangedFileError(PMSError):
+    """A job's file has changed between its copies."""
+
+
 class Transfer(threading.Thread):
     """One transfer: into the cache, from there to OctoPrint, and a comparison of both.
 
@@ -78,6 +82,9 @@ class Transfer(threading.Thread):
                 return self._transfer()
             except (GcodeMissing, GcodeUnusable) as error:
                 return self._failed(TransferProblem.GCODE_UNUSABLE, error)
+            except ChangedFileError as error:
+                self._cache.discard(self._request.job_id)
+                return self._failed(TransferProblem.GCODE_UNUSABLE, error)
             except PMSError as error:
                 failures += 1
                 if isinstance(error, WrongFileError):
@@ -100,6 +107,7 @@ class Transfer(threading.Thread):
             ) as octoprint,
         ):
             crash_points.reach("gcode_cached")
+            self._compare_with_earlier_copies(gcode)
             _make_room(octoprint, self._request.remote_path)
             path = octoprint.upload(
                 gcode.path,
@@ -118,6 +126,13 @@ class Transfer(threading.Thread):
             sha1=gcode.sha1,
             finish_marker=gcode.finish_marker,
         )
+
+    def _compare_with_earlier_copies(self, gcode: CachedGcode) -> None:
+        if self._request.expected_sha1 not in (None, gcode.sha1):
+            raise ChangedFileError(
+                f"the G-code of job {self._request.job_id} is another one than its earlier copies"
+                " were made from: bring the first one back, or cancel the job"
+            )
 
     def _leave_evidence(self, octoprint: OctoPrint, path: str) -> None:
         """From before anybody asks for the start, so that its fate can be told after a crash.

@@ -199,6 +199,8 @@ class StartPrint(Message, frozen=True, kw_only=True):
     size: int | None = None
     sha1: str | None = None
     finish_marker: int | None = None
+    #: Of the file that the job's earlier copies were made from; no other one may be printed.
+    job_sha1: str | None = None
 
 
 class CancelPrint(Message, frozen=True, kw_only=True):

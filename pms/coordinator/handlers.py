@@ -78,6 +78,7 @@ def start_print(attempt: Attempt) -> bus.StartPrint:
         size=attempt.size,
         sha1=attempt.sha1,
         finish_marker=attempt.finish_marker,
+        job_sha1=attempt.job_sha1,
     )
 
 

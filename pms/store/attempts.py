@@ -22,7 +22,7 @@ from sqlalchemy import (
 from pms.domain.printing import Copy
 from pms.domain.reconciliation import remote_path
 from pms.domain.scheduling import Assignment
-from pms.domain.states import TERMINAL_STATES, AttemptState, JobStatus, PrintStatus
+from pms.domain.states import TERMINAL_STATES, AttemptState, Bed, JobStatus, PrintStatus
 from pms.store.database import locked
 from pms.store.tables import (
     attempt_is_live,
@@ -56,6 +56,8 @@ class Attempt:
     size: int | None
     sha1: str | None
     finish_marker: int | None
+    #: Of the file that the job's first transferred copy was made from.
+    job_sha1: str | None
     progress: float
     clear_requested: bool
     cleared_by_person: bool
@@ -64,7 +66,16 @@ class Attempt:
 
 
 def _attempts(*conditions: ColumnElement[bool]) -> Select[tuple[object, ...]]:
-    return select(pms_attempts).where(*conditions).order_by(pms_attempts.c.id)
+    earlier = pms_attempts.alias("earlier")
+    job_sha1 = (
+        select(earlier.c.sha1)
+        .where(earlier.c.job_id == pms_attempts.c.job_id, earlier.c.sha1.is_not(None))
+        .order_by(earlier.c.id)
+        .limit(1)
+        .scalar_subquery()
+    )
+    columns = select(pms_attempts, job_sha1.label("job_sha1"))
+    return columns.where(*conditions).order_by(pms_attempts.c.id)
 
 
 def live(connection: Connection) -> list[Attempt]:
@@ -102,6 +113,7 @@ def _read(connection: Connection, *conditions: ColumnElement[bool]) -> list[Atte
             size=row["size"],
             sha1=row["sha1"],
             finish_marker=row["finish_marker"],
+            job_sha1=row["job_sha1"],
             progress=row["progress"],
             clear_requested=row["clear_requested_at"] is not None,
             cleared_by_person=row["cleared_by_person"],
@@ -154,6 +166,7 @@ def load_copy(connection: Connection, attempt_id: int) -> Copy | None:
                 select(
                     pms_attempts,
                     pms_printers.c.consecutive_failures,
+                    pms_printers.c.bed,
                 )
                 .outerjoin(pms_printers, pms_printers.c.printer_id == pms_attempts.c.printer_id)
                 .where(pms_attempts.c.id == attempt_id),
@@ -178,6 +191,8 @@ def load_copy(connection: Connection, attempt_id: int) -> Copy | None:
         paid=job is not None and job.paid,
         reprints_left=0 if job is None else job.reprints_left or 0,
         consecutive_failures=row["consecutive_failures"] or 0,
+        # Of a printer that is gone nobody knows the bed.
+        bed=Bed(row["bed"] or Bed.OCCUPIED),
         started_at=row["started_at"] or printed_since,
         cancel_requested=row["cancel_requested_at"] is not None,
         clear_requested=row["cleared_by_person"],

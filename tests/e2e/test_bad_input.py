@@ -260,3 +260,28 @@ def test_a_transfer_that_fails_for_good(
     assert farm.status()["attention"] == []
     assert not farm.log_lines("ERROR")
     farm.assert_no_secrets()
+
+
+def test_a_file_that_has_changed_between_the_copies(farm: Farm, octoprints: OctoPrints) -> None:
+    """All copies of a job are the same part: another file is not printed, and a person is told."""
+    (server,) = octoprints(1)
+    farm.add_printer("one", server)
+    gcode, other = dwelling_gcode(seconds=0.3), dwelling_gcode(seconds=0.3)
+    farm.start()
+    job = farm.pay(gcode, copies=2)
+    farm.wait_for_printer("one", "finished")
+    # Nothing of the first file is left on this host.
+    for cached in (farm.coordinator.folder / "pms-data" / "cache").iterdir():
+        cached.unlink()
+    farm.file_server.put(job, other)
+    farm.coordinator.run("clear", "one")
+    farm.wait_for_attempts(job, "cleared", "returned")
+    assert "another one than its earlier copies" in farm.attention(job_id=job)[0]
+
+    farm.file_server.put(job, gcode)
+    farm.postpone_no_longer(job)
+    farm.wait_for_printer("one", "finished")
+    farm.coordinator.run("clear", "one")
+    farm.wait_for_completion(job)
+    assert other.marks_in(server.printer_log()) == []
+    assert len(gcode.marks_in(server.printer_log())) == 2 * len([*gcode.marks, *gcode.marks_behind])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import faulthandler
 import logging
+import multiprocessing
 import os
 import signal
 from types import FrameType
@@ -21,7 +22,7 @@ _PR_SET_PDEATHSIG = 1
 
 def main(spec: WorkerSpec) -> None:
     """Run one printer until it is told to stop or its coordinator is gone."""
-    _end_with_fork_server()
+    _end_with_coordinator()
     from pms import logs
     from workers.loop import PrinterLoop
 
@@ -43,10 +44,13 @@ def main(spec: WorkerSpec) -> None:
         raise SystemExit(1) from None
 
 
-def _end_with_fork_server() -> None:
-    parent = os.getppid()
+def _end_with_coordinator() -> None:
+    """Through the fork server, unless one of them is gone already and so past any signal."""
+    fork_server = os.getppid()
     end_with_parent()
-    if os.getppid() != parent or parent == 1:
+    coordinator = multiprocessing.parent_process()
+    gone = coordinator is not None and not coordinator.is_alive()
+    if gone or os.getppid() != fork_server or fork_server == 1:
         raise SystemExit(0)
 
 

@@ -80,7 +80,7 @@ def test_coordinator_killed_while_two_print_and_one_finishes(
 
 def test_coordinator_stopped_while_printing(shop: PrintShop, report: dict[str, str]) -> None:
     shop.start()
-    work = shop.order(0, 10.0)
+    work = shop.order(0, 14.0)
     shop.wait_printing(work)
     for number in (signal.SIGTERM, signal.SIGINT):
         began = time.monotonic()
@@ -98,7 +98,7 @@ def test_coordinator_stopped_while_printing(shop: PrintShop, report: dict[str, s
 
 def test_frozen_worker_is_replaced(shop: PrintShop, report: dict[str, str]) -> None:
     shop.start()
-    struck, other = shop.order(0, 10.0), shop.order(1, 10.0)
+    struck, other = shop.order(0, 8.0), shop.order(1, 8.0)
     shop.wait_printing(struck, other)
     pid = shop.printer(0)["worker_pid"]
 

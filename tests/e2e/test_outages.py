@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import signal
+import time
 from datetime import UTC, datetime
 
 from pms.demo.octoprint_server import OctoPrintServer
 from tests.support.postgres import PostgresServer
-from tests.support.print_shop import STORY, PrintShop, Work, only
+from tests.support.print_shop import STORY, PrintShop, Work, only, strike
 from tests.support.rabbitmq import RabbitServer
 from tests.support.waiting import wait_until
 
@@ -135,3 +137,25 @@ def test_octoprint_silent_in_mid_print(shop: PrintShop) -> None:
 
     shop.check(struck, other)
     assert [shop.printer(n)["restarts"] for n in (0, 1)] == [0, 0]
+
+
+def test_stopped_while_everything_hangs(
+    shop: PrintShop,
+    postgres_server: PostgresServer,
+    rabbitmq_server: RabbitServer,
+    report: dict[str, str],
+) -> None:
+    shop.start()
+    works = shop.order(0, 10.0), shop.order(1, 10.0)
+    shop.wait_printing(*works)
+    shop.servers[0].freeze()
+    strike(shop.printer(1)["worker_pid"], signal.SIGSTOP)
+    with postgres_server.frozen(), rabbitmq_server.frozen():
+        began = time.monotonic()
+        assert shop.coordinator.stop() == 0
+        report["coordinator stopped, everything frozen"] = f"{time.monotonic() - began:.2f} s"
+    shop.servers[0].thaw()
+    wait_until(lambda: not shop.coordinator.left_over(), 10.0, "end of all processes")
+
+    shop.coordinator.start()
+    shop.check(*works, may_repeat=True)

@@ -11,7 +11,11 @@ import pytest
 from tests.support.print_shop import PrintShop, only, parent_of, strike
 from tests.support.waiting import wait_until
 
+pytestmark = pytest.mark.timeout(240)
+
 MIB = 1024 * 1024
+#: The print goes on; on a very busy machine it may have come to its M0 meanwhile.
+UNDER_WAY = ("Printing", "Paused")
 
 
 def wait_for_no_process(shop: PrintShop) -> None:
@@ -28,7 +32,6 @@ def test_worker_killed_while_printing(shop: PrintShop, report: dict[str, str]) -
     began = time.monotonic()
     shop.wait_for_new_worker(0, pid)
     report["worker killed: back and knows its print"] = f"{time.monotonic() - began:.2f} s"
-    assert shop.printer(0)["state"] == "printing"
 
     shop.check(struck, other)
     assert shop.printer(0)["restarts"] == 1
@@ -56,19 +59,20 @@ def test_coordinator_killed_while_two_print_and_one_finishes(
 ) -> None:
     shop.start()
     # The one leaves a history at OctoPrint, the other waits at its M0.
-    short, long = shop.order(0, 3.0, m0=False), shop.order(1, 9.0)
+    short, long = shop.order(0, 4.0, m0=False), shop.order(1, 9.0)
     shop.wait_printing(short, long)
 
+    pid = shop.printer(1)["worker_pid"]
     shop.coordinator.kill()
     killed_at = datetime.now(UTC)
     wait_for_no_process(shop)
     shop.servers[0].wait_state("Operational")
-    assert shop.servers[1].state() == "Printing"
+    assert shop.servers[1].state() in UNDER_WAY
     assert only(shop.openfarm.prints(short.job))["print_status"] == "printing"
 
     began = time.monotonic()
     shop.coordinator.start()
-    shop.wait_for(1, "printing")
+    shop.wait_for_new_worker(1, pid)
     known_s = time.monotonic() - began
     report["coordinator killed: started again and knows its prints"] = f"{known_s:.2f} s"
 
@@ -83,16 +87,17 @@ def test_coordinator_stopped_while_printing(shop: PrintShop, report: dict[str, s
     work = shop.order(0, 14.0)
     shop.wait_printing(work)
     for number in (signal.SIGTERM, signal.SIGINT):
+        pid = shop.printer(0)["worker_pid"]
         began = time.monotonic()
         assert shop.coordinator.stop(number) == 0
         report[f"coordinator stopped with {number.name}"] = f"{time.monotonic() - began:.2f} s"
         wait_for_no_process(shop)
-        assert shop.servers[0].state() == "Printing"
+        assert shop.servers[0].state() in UNDER_WAY
         assert only(shop.openfarm.prints(work.job))["print_status"] == "printing"
 
         shop.coordinator.start()
-        shop.wait_for(0, "printing")
-    shop.check(work)
+        shop.wait_for_new_worker(0, pid)
+    shop.check(work, may_repeat=True)
     assert only(shop.openfarm.rows("pms_attempts"))["number"] == 1
 
 

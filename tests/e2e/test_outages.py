@@ -6,11 +6,15 @@ import signal
 import time
 from datetime import UTC, datetime
 
+import pytest
+
 from pms.demo.octoprint_server import OctoPrintServer
 from tests.support.postgres import PostgresServer
 from tests.support.print_shop import STORY, PrintShop, Work, only, strike
 from tests.support.rabbitmq import RabbitServer
 from tests.support.waiting import wait_until
+
+pytestmark = pytest.mark.timeout(240)
 
 
 def test_broker_away_while_prints_end_and_begin(

@@ -102,7 +102,7 @@ class PrintShop:
     def printer(self, n: int) -> dict[str, Any]:
         """A printer as `status` shows it, without the cost of a command."""
         endpoints = Endpoints(Path(self.coordinator.environment["PMS_RUNTIME_DIR"]))
-        status = control.ask(endpoints.control, control.GetStatus())
+        status = control.ask(endpoints.control, control.GetStatus(), timeout_s=20.0)
         return next(p for p in status["printers"] if p["id"] == self.ids[n])
 
     def wait_for(self, n: int, *states: str) -> dict[str, Any]:

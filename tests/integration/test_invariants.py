@@ -21,7 +21,7 @@ from typing import Any
 
 import pytest
 import zmq
-from sqlalchemy import Connection, delete, exc
+from sqlalchemy import Connection, delete, exc, insert
 
 from pms.broker.intake import Delivery
 from pms.broker.intake import Intake as BrokerIntake
@@ -39,6 +39,7 @@ from pms.coordinator.paid_jobs import PaidJobs
 from pms.coordinator.reports import Reports
 from pms.domain.scheduling import Assignment
 from pms.domain.states import AttemptState, Bed, PrinterState
+from pms.errors import DatabaseUnavailableError
 from pms.mailbox import Mailbox
 from pms.store import attempts, tables
 from pms.store.jobs import TakenIn
@@ -181,7 +182,7 @@ def test_invariant_1_no_copy_is_lost_a_failed_one_is_replaced_at_once(
     attempt = floor.lead_to(S.PRINTING)
     failed = bus.PrintFailed(at=AT, attempt_id=attempt.id, reason="jam")
     store.away = True
-    with pytest.raises(Exception, match="gone away"):
+    with pytest.raises(DatabaseUnavailableError):
         floor.report(failed)
     store.away = False
     assert "failed" not in floor.statuses(attempt.job_id)
@@ -247,6 +248,20 @@ def test_invariant_2_no_copy_too_many_however_often_and_late_the_message_comes(
         # Its acknowledgement was lost, so it comes again.
         floor.report(failed)
         floor.report(failed)
+
+
+@on_sqlite
+def test_invariant_2_no_copy_too_many_beside_those_that_are_there_already(
+    store: FailingDatabase, floor: ShopFloor
+) -> None:
+    """As after a PMS whose own tables are gone."""
+    job = floor.add_job(3)
+    there = ["completed", "failed", "pending"]
+    with store.begin() as connection:
+        rows = [{"print_job_id": job, "created_at": AT, "print_status": it} for it in there]
+        connection.execute(insert(tables.prints), rows)
+    floor.take_in(job)
+    assert floor.statuses(job) == [*there, "pending"]
 
 
 # 3. At most one start for each attempt, and no attempt beside another
@@ -345,6 +360,15 @@ def test_invariant_4_nothing_on_an_occupied_bed_it_is_occupied_before_the_grant_
 
 
 @on_sqlite
+def test_invariant_4_nothing_on_an_occupied_bed_of_a_file_that_somebody_started_at_octoprint(
+    floor: ShopFloor,
+) -> None:
+    attempt = floor.lead_to(S.STAGED)
+    floor.report(bus.PrintStarted(at=AT, attempt_id=attempt.id))
+    assert floor.bed() is Bed.OCCUPIED
+
+
+@on_sqlite
 def test_invariant_4_nothing_on_an_occupied_bed_no_grant_for_what_was_staged_meanwhile(
     floor: ShopFloor,
 ) -> None:
@@ -423,7 +447,7 @@ def test_invariant_5_database_and_messages_agree_after_a_cut(
 ) -> None:
     attempt = floor.lead_to(S.STARTING)
     started = bus.PrintStarted(at=AT, attempt_id=attempt.id)
-    with pytest.raises((PowerCutError, Exception)), _cut(store, cut, monkeypatch):
+    with pytest.raises((PowerCutError, DatabaseUnavailableError)), _cut(store, cut, monkeypatch):
         floor.report(started)
     assert floor.attempt().state is S.STARTING
     assert floor.waiting() == []

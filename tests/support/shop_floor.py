@@ -29,7 +29,7 @@ from tests.support.worker_rig import MARKER, SHA1
 
 AT = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 POLICY = Policy(
-    reprints=1,
+    reprints=2,
     printer_failures=3,
     max_copies=1000,
     delete_files_when_completed=False,

@@ -12,10 +12,10 @@ from datetime import UTC, datetime
 from rich.console import Console
 from rich.table import Table
 
-from bench import gcode_cache, scheduling
+from bench import dead_printers, gcode_cache, scheduling
 from bench.figures import Figure
 
-BENCHMARKS = (scheduling, gcode_cache)
+BENCHMARKS = (scheduling, gcode_cache, dead_printers)
 
 
 def main() -> int:
@@ -39,8 +39,8 @@ def main() -> int:
 
 def _print_table(machine: dict[str, str], figures: list[Figure]) -> None:
     table = Table(title=", ".join(machine.values()))
-    for heading in ("what", "PMS, median", "PMS, 99th", "floor, median", "ratio", "budget"):
-        table.add_column(heading, justify="left" if heading == "what" else "right")
+    for heading in ("what", "PMS, median", "PMS, 99th", "floor, median", "ratio", "budget", "note"):
+        table.add_column(heading, justify="left" if heading in ("what", "note") else "right")
     for figure in figures:
         table.add_row(
             figure.what,
@@ -49,6 +49,7 @@ def _print_table(machine: dict[str, str], figures: list[Figure]) -> None:
             f"{figure.floor_s * 1000:.2f} ms",
             f"{figure.ratio:.2f}",
             figure.budget,
+            figure.note,
         )
     Console().print(table)
 

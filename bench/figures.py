@@ -17,6 +17,7 @@ class Figure:
     p99_s: float
     floor_s: float
     budget: str
+    note: str = ""
 
     @property
     def ratio(self) -> float:
@@ -34,6 +35,11 @@ def durations(action: Callable[[], object], rounds: int) -> list[float]:
     return sorted(taken)
 
 
+def percentile_99(taken: list[float]) -> float:
+    """Of sorted values."""
+    return taken[min(len(taken) - 1, int(len(taken) * 0.99))]
+
+
 def compare(
     what: str,
     action: Callable[[], object],
@@ -47,7 +53,7 @@ def compare(
     return Figure(
         what=what,
         median_s=statistics.median(taken),
-        p99_s=taken[min(len(taken) - 1, int(len(taken) * 0.99))],
+        p99_s=percentile_99(taken),
         floor_s=statistics.median(durations(floor, rounds)),
         budget=budget,
     )

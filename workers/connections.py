@@ -11,6 +11,7 @@ import http.client
 import io
 import socket
 import ssl
+import struct
 import time
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any
@@ -25,6 +26,10 @@ from workers.upload import UploadBody
 
 #: http.client's own blocks of 16 KiB make a 100 MB upload slower.
 BLOCK_BYTES = 256 * 1024
+
+
+#: SO_LINGER on, for zero seconds.
+_DROP_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
 @functools.cache
@@ -72,6 +77,16 @@ class _PatientUploads(HTTPConnection):
 
     response_class = _PromptAnswer
     _upload: UploadBody | None = None
+
+    def connect(self) -> None:
+        """Let a connection that is given up take along what it has not delivered yet.
+
+        The kernel would go on for minutes, and a start that was given up long ago could still
+        arrive, when OctoPrint can be reached again.
+        """
+        super().connect()
+        if self.sock is not None:
+            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _DROP_ON_CLOSE)
 
     def request(self, method: str, url: str, body: Any = None, *args: Any, **options: Any) -> None:
         self._upload = body if isinstance(body, UploadBody) else None

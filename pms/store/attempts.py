@@ -252,6 +252,9 @@ def move(
     if state in _ENTERED_AT:
         column = pms_attempts.c[_ENTERED_AT[state]]
         values[column.name] = func.coalesce(column, at)
+    if state is AttemptState.PRINTING:
+        # Whoever cleared the bed of a start in doubt did not mean the part that comes now.
+        values |= {"clear_requested_at": None, "cleared_by_person": False}
     if state is AttemptState.FINISHED:
         values["progress"] = 1.0
     if state in TERMINAL_STATES:

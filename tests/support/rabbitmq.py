@@ -22,6 +22,8 @@ from tests.support.waiting import wait_until
 
 USER = "openfarm"
 PASSWORD = "broker-secret"
+#: What erl_call says when nothing was evaluated.
+NOT_CONNECTED = "failed to connect"
 NODE = "pms@localhost"
 COOKIE = "pms-test-cookie"
 BIN = Path("/usr/lib/rabbitmq/bin")
@@ -129,6 +131,17 @@ class RabbitServer:
 
     def _call(self, expression: str) -> str:
         """Evaluate Erlang in the broker: some milliseconds, where rabbitmqctl takes over 1 s."""
+
+        def evaluated() -> str | None:
+            answer = self._evaluate(expression)
+            # A broker that was just started or thawed may not listen for this yet.
+            return None if NOT_CONNECTED in answer else answer
+
+        answer = wait_until(evaluated, 20.0, f"RabbitMQ to evaluate {expression}", interval_s=0.2)
+        assert answer.startswith("{ok,"), f"{expression}: {answer}"
+        return answer
+
+    def _evaluate(self, expression: str) -> str:
         done = subprocess.run(
             [self._erl_call, "-sname", NODE, "-c", COOKIE, "-e"],
             input=expression + "\n",
@@ -138,8 +151,7 @@ class RabbitServer:
             text=True,
             timeout=30.0,
         )
-        assert done.stdout.startswith("{ok,"), f"{expression}: {done.stdout}{done.stderr}"
-        return done.stdout
+        return done.stdout + done.stderr
 
     def _write_settings(self) -> None:
         (self._folder / "rabbitmq.conf").write_text(

@@ -39,17 +39,20 @@ def queue(copies: int) -> list[WaitingPrint]:
 
 def run(*, quick: bool) -> list[Figure]:
     """The largest farm of the budget, and a tenth of it to see the growth."""
-    figures = []
-    for copies, printers in ((1_000, 100), (10_000, 1_000)):
-        waiting, views = queue(copies), farm(printers)
-        figure = compare(
-            f"scheduling, {copies} waiting, {printers} printers",
-            lambda waiting=waiting, views=views: schedule(waiting, views),
-            lambda waiting=waiting, views=views: (
-                [w.print_id for w in waiting] + [v.printer_id for v in views]
-            ),
-            rounds=10 if quick else 50,
-            budget="50 ms" if printers == 1_000 else "",
-        )
-        figures.append(figure)
-    return figures
+    rounds = 10 if quick else 50
+    return [_measure(1_000, 100, rounds, ""), _measure(10_000, 1_000, rounds, "50 ms")]
+
+
+def _measure(copies: int, printers: int, rounds: int, budget: str) -> Figure:
+    waiting, views = queue(copies), farm(printers)
+
+    def pass_over() -> list[int]:
+        return [copy.print_id for copy in waiting] + [view.printer_id for view in views]
+
+    return compare(
+        f"scheduling, {copies} waiting, {printers} printers",
+        lambda: schedule(waiting, views),
+        pass_over,
+        rounds=rounds,
+        budget=budget,
+    )

@@ -24,6 +24,9 @@ from workers.spec import WorkerSpec
 
 logger = logging.getLogger(__name__)
 
+#: Processes that are started in one round, so that the others' reports do not wait for long.
+MOST_STARTS = 16
+
 _ENDED = frozenset({Phase.STOPPED, Phase.FATAL})
 
 
@@ -86,16 +89,23 @@ class PrinterProcesses:
 
     # -- what should run ----------------------------------------------------------------
 
-    def apply(self, rows: Iterable[PrinterRow], now: float) -> None:
-        """Let exactly the printers of the table be served, each with its present settings."""
+    def apply(self, rows: Iterable[PrinterRow], now: float) -> bool:
+        """Let exactly the printers of the table be served, each with its present settings.
+
+        False: more printers are new than are started at once; call it again soon.
+        """
         wanted = {row.id: self._spec(row) for row in rows}
+        new = [printer_id for printer_id in wanted if printer_id not in self._workers]
+        put_off = frozenset(new[MOST_STARTS:])
         for printer_id, spec in wanted.items():
-            self._serve(printer_id, spec, now)
+            if printer_id not in put_off:
+                self._serve(printer_id, spec, now)
         for printer_id, worker in self._workers.items():
             if printer_id not in wanted and not worker.removed:
                 worker.removed = True
                 self._decide(printer_id, worker, policy.Stop(), now)
         self._forget_removed()
+        return not put_off
 
     def _serve(self, printer_id: int, spec: WorkerSpec, now: float) -> None:
         logs.register_secret(spec.api_key)

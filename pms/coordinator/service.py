@@ -225,7 +225,8 @@ class Coordinator:
         self._look_at = now + self._settings.poll_interval_s
         for taken in findings.taken_in:
             self._paid_jobs.report(taken)
-        self._processes.apply(findings.rows, now)
+        if not self._processes.apply(findings.rows, now):
+            self._look_at = now
         self._reports.autostart = frozenset(row.id for row in findings.rows if row.autostart)
         for printer_id, command in findings.commands:
             self._reports.order(printer_id, command, now)

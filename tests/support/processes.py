@@ -41,13 +41,30 @@ def end(pids: Sequence[int]) -> None:
 
 
 def freeze(pids: Iterable[int]) -> None:
-    """Halt processes without their noticing."""
-    _signal(pids, signal.SIGSTOP)
+    """Halt processes without their noticing; none of their threads does anything any more."""
+    halted = list(pids)
+    _signal(halted, signal.SIGSTOP)
+    wait_until(
+        lambda: all(_thread_states(pid) <= {"T", "t"} for pid in halted),
+        10.0,
+        f"halt of the processes {halted}",
+    )
 
 
 def thaw(pids: Iterable[int]) -> None:
     """Let halted processes go on."""
     _signal(pids, signal.SIGCONT)
+
+
+def _thread_states(pid: int) -> set[str]:
+    """The states of all threads; none when the process is gone."""
+    states = set()
+    for stat in Path(f"/proc/{pid}/task").glob("*/stat"):
+        with suppress(OSError):
+            text = stat.read_text(encoding="utf-8", errors="replace")
+            states.add(text.rpartition(")")[2].split()[0])
+    # A zombie does nothing, either.
+    return states - {"Z", "X"}
 
 
 def _signal(pids: Iterable[int], number: signal.Signals) -> None:

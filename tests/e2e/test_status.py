@@ -15,6 +15,7 @@ from tests.support.gcode import dwelling_gcode
 from tests.support.ports import HOST, free_port
 from tests.support.postgres import Database
 from tests.support.processes import is_alive
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -113,6 +114,10 @@ def test_status_and_exit_codes(farm: Farm, octoprints: OctoPrints) -> None:
     farm.wait_for_printer("printing", "printing")
     farm.wait_for_printer("away", "unreachable")
     farm.wait_for_prints(waiting, "pending", "pending")
+    # OctoPrint reads them every few seconds.
+    wait_until(
+        lambda: "tool0" in farm.printer("printing")["temperatures"], 30.0, "the temperatures"
+    )
 
     status = farm.coordinator.json("status")
     assert set(status) == {"coordinator", "printers", "queue", "attention"}

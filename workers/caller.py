@@ -122,7 +122,8 @@ class Caller(threading.Thread):
             self._kept.keep(path, octoprint.login())
         except (OctoPrintError, OSError) as error:
             raise NotAsked(f"the start was not asked for: {error}") from error
-        octoprint.start(path)
+        with crash_points.request_under_way("sent_StartFile"):
+            octoprint.start(path)
 
     def _prove(self, octoprint: OctoPrint, path: str) -> ServerProof:
         session = self._kept.recall(path)

@@ -22,6 +22,7 @@ import urllib3
 from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
+from pms import crash_points
 from workers.upload import UploadBody
 
 #: http.client's own blocks of 16 KiB make a 100 MB upload slower.
@@ -67,6 +68,7 @@ class _PromptAnswer(http.client.HTTPResponse):
     """An answer that must be complete in time, however it trickles in."""
 
     def __init__(self, sock: socket.socket, *args: Any, **options: Any) -> None:
+        crash_points.request_sent()
         super().__init__(sock, *args, **options)
         self.fp.close()
         self.fp = io.BufferedReader(_DeadlineReader(sock))

@@ -124,7 +124,7 @@ def _overlaps(facts: Facts) -> Iterator[tuple[Run, Run]]:
     for runs in by_print.values():
         for earlier, later in itertools.pairwise(runs):
             end = ended.get(earlier.path)
-            if end is None or later.asked_at < end:
+            if end is None or later.asked_at < min(facts.true_times(end)):
                 yield earlier, later
 
 
@@ -145,10 +145,11 @@ def _excused(facts: Facts, attempt: Row, run: Run) -> bool:
     """Whether a fault took the memory of the print away before its end could be recorded."""
     index = sorted(facts.printers).index(run.printer_id)
     began: datetime = run.began_at or run.asked_at
+    recorded: datetime = max(facts.true_times(attempt["ended_at"]))
     return any(
         entry.facts["kind"] in FORGETFUL
         and entry.facts["target"] in (f"printer{index}", f"serial{index}")
-        and began - NOTED_LATE <= entry.at <= attempt["ended_at"] + NOTED_LATE
+        and began - NOTED_LATE <= entry.at <= recorded + NOTED_LATE
         for entry in facts.history.of("fault")
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from tests.chaos import physical
@@ -12,13 +12,21 @@ from tests.chaos.customers import Job
 from tests.chaos.farm import RECORDER, Farm
 from tests.chaos.history import History
 from tests.chaos.physical import PrinterHistory, Run
+from tests.chaos.plan import Kind
 from tests.support.broker import Message
 from tests.support.postgres import Row
+from tests.support.wall_clock import NOTICED_AFTER_S
 
 TABLES = (
     "print_jobs", "prints", "printers", "pms_printers", "pms_attempts", "pms_jobs", "pms_outbox",
     "pms_events",
 )  # fmt: skip
+
+
+FIRST = datetime.min.replace(tzinfo=UTC)
+LAST = datetime.max.replace(tzinfo=UTC)
+#: A step is noted when it has been made, and noticed later still.
+NOTICED_LATE = timedelta(seconds=2 * NOTICED_AFTER_S + 1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +58,15 @@ class Facts:
     def removals(self, printer_id: int) -> list[datetime]:
         """When the operator emptied a bed."""
         return [entry.at for entry in self.history.of("removed", printer=printer_id)]
+
+    def true_times(self, shown: datetime) -> list[datetime]:
+        """When PMS's clock may have shown this: after a step back there are several such times."""
+        steps = self.history.of("fault", kind=Kind.CLOCK_STEPPED)
+        offsets = [timedelta(), *(timedelta(seconds=step.facts["offset_s"]) for step in steps)]
+        begins = [FIRST, *(step.at for step in steps)]
+        ends = [*(step.at + NOTICED_LATE for step in steps), LAST]
+        phases = zip(begins, offsets, ends, strict=True)
+        return [shown - by for begin, by, end in phases if begin <= shown - by <= end]
 
     def of_job(self, table: str, job_id: int) -> list[Row]:
         """The rows of a table that are about a job."""

@@ -27,6 +27,7 @@ from tests.support.printers import OctoPrintFactory
 from tests.support.processes import process_tree
 from tests.support.rabbitmq import RabbitServer
 from tests.support.waiting import wait_until
+from tests.support.wall_clock import WallClock
 
 #: Name and whether nobody needs to clear the bed, by model.
 MODELS = (("MK4", False), ("EJECT", True))
@@ -69,6 +70,7 @@ class Farm:
         self.rabbitmq = RabbitServer()
         self._stack.callback(self.rabbitmq.close)
         self.files = FileServer()
+        self.clock = WallClock(folder / "clock")
         self._factory = OctoPrintFactory(find_octoprint(), folder)
         self._stack.callback(self._factory.close)
         self._servers = [self._factory.prepare() for _ in range(printers)]
@@ -172,6 +174,7 @@ class Farm:
         files = self.proxies.add("files", int(self.files.base_url.rpartition(":")[2]))
         return {
             **self.operator_environment,
+            **self.clock.environment,
             **database.environment,
             **broker.environment,
             "FILE_SERVER_BASE_URL": files.url,

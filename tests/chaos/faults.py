@@ -45,6 +45,7 @@ class Faults:
         for thread in self._running:
             thread.join()
         self._farm.proxies.heal()
+        self._step_clock(0)
 
     def _run(self) -> None:
         began = time.monotonic()
@@ -91,6 +92,8 @@ class Faults:
                 self._octoprint(fault, self._printer(fault))
             case Kind.PRINTER_DISCONNECTED | Kind.PRINTER_ERROR:
                 self._serial(fault, self._printer(fault))
+            case Kind.CLOCK_STEPPED:
+                self._step_clock(fault.clock_offset_s)
             case _:
                 self._network(fault)
 
@@ -182,6 +185,11 @@ class Faults:
             printer.server.request("POST", "/api/connection", {"command": "disconnect"})
         self._note(fault)
 
+    def _step_clock(self, offset_s: int) -> None:
+        self._farm.clock.set(offset_s)
+        kind = Kind.CLOCK_STEPPED
+        self._farm.history.note("fault", kind=kind, target="clock", offset_s=offset_s)
+
     def _network(self, fault: Fault) -> None:
         proxy = self._farm.proxies.all[fault.link]
         self._note(fault, rate=fault.rate)
@@ -207,6 +215,8 @@ def _target(fault: Fault) -> str:
             return f"printer{fault.printer}"
         case Kind.PRINTER_DISCONNECTED | Kind.PRINTER_ERROR:
             return f"serial{fault.printer}"
+        case Kind.CLOCK_STEPPED:
+            return "clock"
         case _:
             return fault.link
 

@@ -39,6 +39,7 @@ class Kind(StrEnum):
     NETWORK_HOLDS = "network holds back"
     NETWORK_THROTTLES = "network throttles"
     NETWORK_CUTS = "network cuts answers"
+    CLOCK_STEPPED = "clock stepped"
 
 
 #: How often each kind comes in every round of the bag, and for how long: shortest, longest.
@@ -61,6 +62,7 @@ _BAG: dict[Kind, tuple[int, float, float]] = {
     Kind.NETWORK_HOLDS: (3, 1, 12),
     Kind.NETWORK_THROTTLES: (2, 2, 8),
     Kind.NETWORK_CUTS: (3, 1, 6),
+    Kind.CLOCK_STEPPED: (2, 0, 0),
 }
 
 MODES = {
@@ -73,6 +75,8 @@ MODES = {
 
 _NETWORK = frozenset(MODES) | {Kind.NETWORK_RESETS}
 _SERVERS = ("rabbitmq", "postgres", "files")
+#: Seconds by which the clock of PMS's machine may be wrong after a step.
+_CLOCK_OFFSETS_S = (0, 2, -2, 90, -90, 3600, -3600)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,6 +94,8 @@ class Fault:
     rate: int
     #: Ends a server by force instead of by its own means.
     by_force: bool
+    #: How far PMS's clock is ahead of the true time afterwards, in seconds.
+    clock_offset_s: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,6 +153,7 @@ def _faults(source: random.Random, duration_s: float, printers: int) -> Iterator
             duration_s=duration,
             rate=source.choice((100, 1000, 10_000)),
             by_force=source.random() < 0.5,
+            clock_offset_s=source.choice(_CLOCK_OFFSETS_S),
         )
         at += source.expovariate(1 / FAULT_INTERVAL_S)
 

@@ -98,14 +98,18 @@ class CrashScenes:
         self._marker = marker
 
     def make(
-        self, place: str, gcode: Gcode, servers: dict[str, tuple[OctoPrintServer, bool]]
+        self,
+        place: str,
+        gcode: Gcode,
+        servers: dict[str, tuple[OctoPrintServer, bool]],
+        copies: int = 1,
     ) -> CrashScene:
-        """A job of two copies for printers by their names, some of which eject their parts."""
+        """A job for printers by their names, some of which eject their parts."""
         model = self._openfarm.add_model("MK4")
         for name, (server, ejects) in servers.items():
             self._openfarm.add_printer(name, model, server.url, server.api_key, autostart=ejects)
         job = self._openfarm.add_job(
-            copies=2, model=model, finished_byte_pos=gcode.finished_byte_pos
+            copies=copies, model=model, finished_byte_pos=gcode.finished_byte_pos
         )
         self._file_server.put(job, gcode)
         self._coordinator.environment["PMS_TEST_CRASH_AT"] = f"{place}={self._marker}"

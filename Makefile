@@ -57,7 +57,7 @@ help: ## Say what there is to do
 	@echo '  PYTHON=python3.12 chooses the interpreter of new environments (3.11, 3.12 or 3.13).'
 
 servers:
-	@scripts/install-debian-packages servers
+	@scripts/install-debian-packages servers compiler
 
 $(INSTALLED): constraints.txt setup.cfg pyproject.toml
 	@echo "Installing PMS into $(ENVIRONMENT) ..."

@@ -17,12 +17,13 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=random.randrange(1_000_000))
     parser.add_argument("--minutes", type=float, default=3.0)
     parser.add_argument("--printers", type=int, default=5)
+    parser.add_argument("--keep", action="store_true", help="keep the logs of a good run too")
     options = parser.parse_args()
     # A run that is ended from outside takes its servers along.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    verdict = run(options.seed, options.minutes * 60, options.printers)
+    verdict = run(options.seed, options.minutes * 60, options.printers, keep=options.keep)
     print("\n".join(report.lines(verdict)))
-    if verdict.violations:
+    if verdict.violations or options.keep:
         print(f"\nlogs in {verdict.folder}")
     return 1 if verdict.violations else 0
 

@@ -15,7 +15,6 @@ from tests.chaos.physical import PrinterHistory, Run
 from tests.chaos.plan import Kind
 from tests.support.broker import Message
 from tests.support.postgres import Row
-from tests.support.wall_clock import NOTICED_AFTER_S
 
 TABLES = (
     "print_jobs", "prints", "printers", "pms_printers", "pms_attempts", "pms_jobs", "pms_outbox",
@@ -25,8 +24,8 @@ TABLES = (
 
 FIRST = datetime.min.replace(tzinfo=UTC)
 LAST = datetime.max.replace(tzinfo=UTC)
-#: A step is noted when it has been made, and noticed later still.
-NOTICED_LATE = timedelta(seconds=2 * NOTICED_AFTER_S + 1)
+#: A step is noted when it has been made.
+NOTED_LATE = timedelta(seconds=1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,8 +62,8 @@ class Facts:
         """When PMS's clock may have shown this: after a step back there are several such times."""
         steps = self.history.of("fault", kind=Kind.CLOCK_STEPPED)
         offsets = [timedelta(), *(timedelta(seconds=step.facts["offset_s"]) for step in steps)]
-        begins = [FIRST, *(step.at for step in steps)]
-        ends = [*(step.at + NOTICED_LATE for step in steps), LAST]
+        begins = [FIRST, *(step.at - NOTED_LATE for step in steps)]
+        ends = [*(step.at for step in steps), LAST]
         phases = zip(begins, offsets, ends, strict=True)
         return [shown - by for begin, by, end in phases if begin <= shown - by <= end]
 

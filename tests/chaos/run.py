@@ -45,7 +45,12 @@ class Verdict:
 
 
 def run(
-    seed: int, duration_s: float, printers: int = 5, say: Callable[[str], None] = print
+    seed: int,
+    duration_s: float,
+    printers: int = 5,
+    say: Callable[[str], None] = print,
+    *,
+    keep: bool = False,
 ) -> Verdict:
     """Run a farm through the plan of a seed, let it come to rest, and audit it."""
     plan = draw(seed, duration_s, printers, models=2)
@@ -57,7 +62,7 @@ def run(
         farm.start()
         _drive(farm, plan, verdict, say)
     report.write(verdict, folder / "report.txt")
-    if not verdict.violations:
+    if not verdict.violations and not keep:
         shutil.rmtree(folder, ignore_errors=True)
     return verdict
 

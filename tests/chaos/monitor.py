@@ -71,7 +71,8 @@ class Monitor:
 
     def _measure(self) -> None:
         pid = self._farm.supervisor.pid
-        with suppress(OSError, StopIteration, ValueError):
+        # One that has just ended has no memory any more.
+        with suppress(OSError, KeyError):
             if pid is not None:
                 self.samples.setdefault(pid, []).append(_sample(pid))
 

@@ -13,8 +13,12 @@ from pms.domain.observation import Activity, Observation
 from pms.domain.states import PrinterState
 from workers.steps import CallFailed, FailureKind
 
-#: A refused connection costs next to nothing, and OctoPrint is ready 1.5 s after its start.
+#: A refused connection is cheap, and OctoPrint is ready 1.5 s after its start.
 REFUSED_RETRY_S = 1.0
+#: No restart takes so long: somebody has to see to it, and dozens of dead printers that are
+#: asked every second cost the others' time.
+RESTART_PATIENCE_S = 120.0
+DEAD_RETRY_S = 5.0
 #: OctoPrint limits the rate of log-ins.
 UNAUTHORIZED_RETRY_S = 60.0
 LONGEST_BACKOFF_S = 60.0
@@ -37,6 +41,8 @@ class Contact:
         self._poll_interval_s = poll_interval_s
         self._random = random
         self._failures = 0
+        #: Since when every connection has been refused.
+        self._refused_since: float | None = None
         self._connects = 0
         self._next_connect_at = 0.0
         self.next_look_at = 0.0
@@ -75,6 +81,7 @@ class Contact:
         self.observation = observation
         self.trouble = None
         self._failures = 0
+        self._refused_since = None
         self.next_look_at = min(self.next_look_at, now + self._poll_interval_s)
         if observation.activity in (Activity.DISCONNECTED, Activity.ERROR, Activity.CONNECTING):
             self.lost_since = self.lost_since if self.lost_since is not None else now
@@ -91,19 +98,26 @@ class Contact:
             self.trouble = Trouble(PrinterState.UNAUTHORIZED, failure.text)
         else:
             self.trouble = Trouble(PrinterState.UNREACHABLE, failure.text)
-        wait = self._wait_after(failure.kind)
+        wait = self._wait_after(failure.kind, now)
         self.next_look_at = now if self._urgent else now + wait
 
-    def _wait_after(self, kind: FailureKind) -> float:
+    def _wait_after(self, kind: FailureKind, now: float) -> float:
+        if kind is FailureKind.REFUSED:
+            return self._wait_after_refusal(now)
+        self._refused_since = None
         if kind is FailureKind.UNAUTHORIZED:
             return UNAUTHORIZED_RETRY_S
-        if kind is FailureKind.REFUSED:
-            # A server that starts refuses, gives odd answers for a moment, and is there: those
-            # must not be taken for the latest of a long row of failures.
-            self._failures = 0
-            return REFUSED_RETRY_S * (0.5 + self._random())
         self._failures += 1
         return max(0.5, backoff_s(self._failures, self._random(), cap=LONGEST_BACKOFF_S))
+
+    def _wait_after_refusal(self, now: float) -> float:
+        # A server that starts refuses, gives odd answers for a moment, and is there: those
+        # must not be taken for the latest of a long row of failures.
+        self._failures = 0
+        if self._refused_since is None:
+            self._refused_since = now
+        is_dead = now - self._refused_since >= RESTART_PATIENCE_S
+        return (DEAD_RETRY_S if is_dead else REFUSED_RETRY_S) * (0.5 + self._random())
 
     # -- the serial connection ----------------------------------------------------
 

@@ -18,8 +18,9 @@ from pms.errors import PMSError
 
 logger = logging.getLogger(__name__)
 
-#: Beats that follow each other faster than this are left out.
-MIN_BEAT_INTERVAL_S = 0.8
+#: How often a worker is answered although there is nothing to say: a fraction of the silence
+#: after which it ends, and rarely enough not to wake hundreds for nothing.
+SIGN_OF_LIFE_INTERVAL_S = 5.0
 #: Strangers that are remembered so that each is logged once.
 MAX_STRANGERS = 1000
 
@@ -45,6 +46,8 @@ class _Peer:
         self.incarnation = incarnation
         self.identity = identity(printer_id, incarnation).encode()
         self.heard_at: float | None = None
+        #: When it is told again that the coordinator's loop turns.
+        self.answer_at = float("-inf")
         self.inbox = Inbox()
         self.outbox: Outbox[Command] = Outbox()
         #: Reports that were acknowledged with a no: the no has to be repeated with them.
@@ -73,7 +76,6 @@ class Router:
         #: Those with commands in their outboxes.
         self._waiting: dict[int, _Peer] = {}
         self._strangers: set[bytes] = set()
-        self._last_beat_at = float("-inf")
 
     def open(self, printer_id: int, incarnation: int) -> None:
         """From now on this run of the printer's process counts, and no earlier one."""
@@ -113,8 +115,7 @@ class Router:
             if peer is None:
                 self._note_stranger(sender)
                 continue
-            peer.heard_at = now
-            peer.outbox.unblock()
+            self._heard(peer, now)
             message = self._decode(peer, frame)
             if message is None:
                 continue
@@ -164,14 +165,6 @@ class Router:
         due = (peer.outbox.next_due(now) for peer in self._waiting.values())
         return min((at for at in due if at is not None), default=None)
 
-    def beat(self, now: float) -> None:
-        """Let every worker know that the coordinator's loop turns; call it once a second."""
-        if now < self._last_beat_at + MIN_BEAT_INTERVAL_S:
-            return
-        self._last_beat_at = now
-        for peer in self._peers.values():
-            self._send(peer, Acknowledge(sequence=0))
-
     def close(self, linger_s: float = 0.0) -> None:
         """Close the socket, giving what has been sent so long to leave."""
         self.socket.close(linger=int(linger_s * 1000))
@@ -183,6 +176,13 @@ class Router:
             except zmq.Again:
                 return
             yield sender, b"".join(frames)
+
+    def _heard(self, peer: _Peer, now: float) -> None:
+        peer.heard_at = now
+        peer.outbox.unblock()
+        if now >= peer.answer_at:
+            peer.answer_at = now + SIGN_OF_LIFE_INTERVAL_S
+            self._send(peer, Acknowledge(sequence=0))
 
     def _note_stranger(self, sender: bytes) -> None:
         if sender in self._strangers:

@@ -15,6 +15,7 @@ from pms.bus.endpoints import Endpoints
 from pms.bus.router import Router
 from pms.config import Settings
 from pms.coordinator.child import Child
+from pms.coordinator.deadlines import Deadlines
 from pms.coordinator.farm import Farm
 from pms.domain import liveness
 from pms.domain import restarts as policy
@@ -26,6 +27,8 @@ logger = logging.getLogger(__name__)
 
 #: Processes that are started in one round, so that the others' reports do not wait for long.
 MOST_STARTS = 16
+#: How often it is looked who is silent: more than enough for a silence of seconds.
+LISTEN_INTERVAL_S = 0.5
 
 _ENDED = frozenset({Phase.STOPPED, Phase.FATAL})
 
@@ -55,6 +58,12 @@ class PrinterProcesses:
         self._router = router
         self._farm = farm
         self._workers: dict[int, _Worker] = {}
+        #: Readable when a process has ended; a round costs the same however many there are.
+        self._ends = select.epoll()
+        #: Whose process ends, by its sentinel.
+        self._by_sentinel: dict[int, int] = {}
+        self._deadlines = Deadlines()
+        self._listen_at = 0.0
         self._attention = liveness.begin(time.monotonic())
 
     # -- what runs ------------------------------------------------------------------
@@ -78,14 +87,13 @@ class PrinterProcesses:
         worker = self._workers.get(printer_id)
         return max(0, worker.restarts) if worker else 0
 
-    def sentinels(self) -> list[int]:
-        """Descriptors that become readable when a process ends."""
-        return [worker.child.sentinel for worker in self._workers.values() if worker.child]
+    def fileno(self) -> int:
+        """Descriptor that is readable while a process has ended and was not reaped."""
+        return self._ends.fileno()
 
     def next_deadline(self) -> float:
         """When `supervise` has something to do, monotonic seconds."""
-        due = (w.state.due_at for w in self._workers.values() if w.state.due_at is not None)
-        return min(due, default=float("inf"))
+        return self._deadlines.next()
 
     # -- what should run ----------------------------------------------------------------
 
@@ -160,35 +168,41 @@ class PrinterProcesses:
     def supervise(self, now: float) -> None:
         """Reap what has ended, notice what hangs, and do what is due; after each receive."""
         self._reap(now)
+        self._attention = liveness.turn(self._attention, now)
+        if now >= self._listen_at:
+            self._listen_at = now + LISTEN_INTERVAL_S
+            self._listen(now)
+        self._do_what_is_due(now)
+
+    def _listen(self, now: float) -> None:
+        """Notice who has been heard of for the first time, and who has fallen silent."""
         last_heard = {}
         for printer_id, worker in self._workers.items():
             heard_at = self._router.heard_at(printer_id)
-            if heard_at is not None and worker.child is not None:
-                last_heard[printer_id] = heard_at
+            if heard_at is None or worker.child is None:
+                continue
+            last_heard[printer_id] = heard_at
+            if worker.state.phase is Phase.STARTING:
                 self._decide(printer_id, worker, policy.Heard(), now)
-            self._decide(printer_id, worker, policy.Tick(), now)
-        self._attention = liveness.turn(self._attention, now)
         for printer_id in liveness.hung(last_heard, self._attention, now):
             if self._workers[printer_id].state.phase is Phase.RUNNING:
                 self._warn("worker_hangs", printer_id)
                 self._decide(printer_id, self._workers[printer_id], policy.Hung(), now)
 
+    def _do_what_is_due(self, now: float) -> None:
+        for printer_id in self._deadlines.due(now):
+            self._decide(printer_id, self._workers[printer_id], policy.Tick(), now)
+
     def _reap(self, now: float) -> None:
-        sentinels = {
-            worker.child.sentinel: printer_id
-            for printer_id, worker in self._workers.items()
-            if worker.child is not None
-        }
-        poller = select.poll()
-        for sentinel in sentinels:
-            poller.register(sentinel, select.POLLIN)
-        for sentinel, _ in poller.poll(0):
-            printer_id = sentinels[sentinel]
+        for sentinel, _ in self._ends.poll(0):
+            printer_id = self._by_sentinel[sentinel]
             self._bury(printer_id, self._workers[printer_id], now)
 
     def _bury(self, printer_id: int, worker: _Worker, now: float) -> None:
         if worker.child is None:
             return
+        self._ends.unregister(worker.child.sentinel)
+        del self._by_sentinel[worker.child.sentinel]
         exit_code = worker.child.exit_code()
         worker.child.close()
         worker.child = None
@@ -203,6 +217,7 @@ class PrinterProcesses:
 
     def _decide(self, printer_id: int, worker: _Worker, event: policy.Event, now: float) -> None:
         worker.state, actions = policy.decide(worker.state, event, now)
+        self._deadlines.set(printer_id, worker.state.due_at)
         for action in actions:
             match action:
                 case policy.Spawn():
@@ -225,6 +240,9 @@ class PrinterProcesses:
             self._warn("worker_not_started", printer_id, error=str(error))
             died = policy.Died(exit_code=-1, random=random.random())
             self._decide(printer_id, worker, died, now)
+        else:
+            self._ends.register(worker.child.sentinel, select.EPOLLIN)
+            self._by_sentinel[worker.child.sentinel] = printer_id
 
     @staticmethod
     def _warn(event: str, printer_id: int, **fields: object) -> None:
@@ -237,12 +255,11 @@ class PrinterProcesses:
         now = time.monotonic()
         for printer_id, worker in self._workers.items():
             self._decide(printer_id, worker, policy.Stop(), now)
-        while self.sentinels() and time.monotonic() < deadline:
+        while self._by_sentinel and time.monotonic() < deadline:
             meanwhile()
-            select.select(self.sentinels(), [], [], 0.1)
+            self._ends.poll(0.1)
             self._reap(time.monotonic())
-            for printer_id, worker in self._workers.items():
-                self._decide(printer_id, worker, policy.Tick(), time.monotonic())
+            self._do_what_is_due(time.monotonic())
 
     def kill_all(self) -> None:
         """End by force whatever is still there."""

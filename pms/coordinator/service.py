@@ -46,7 +46,8 @@ from pms.store.database import Database
 
 logger = logging.getLogger(__name__)
 
-BEAT_INTERVAL_S = 1.0
+#: A round comes at least so often, so that nobody's silence goes unnoticed.
+LONGEST_WAIT_S = 1.0
 PRUNE_INTERVAL_S = 3600.0
 #: From the signal to the end, whatever hangs; what is not done by then is done at the next start.
 STOP_S = 8.0
@@ -133,6 +134,11 @@ class Coordinator:
             started_at=datetime.now(UTC),
             broker_state=self._broker_state,
         )
+        self._poller = zmq.Poller()
+        for source in (self._router.socket, self._control.socket):
+            self._poller.register(source, zmq.POLLIN)
+        for descriptor in (self._deliveries, self._results, self._processes):
+            self._poller.register(descriptor.fileno(), zmq.POLLIN)
         self._assign_due = True
         self._look_at = 0.0
         self._prune_at = 0.0
@@ -183,26 +189,18 @@ class Coordinator:
         if self._assign_due and self._gate.is_open(now):
             self._assign(now, at)
         self._notifications.process(now, at)
-        self._router.beat(now)
         self._router.flush(now)
 
     def _wait(self) -> None:
         now = time.monotonic()
         deadline = min(
-            now + BEAT_INTERVAL_S,
+            now + LONGEST_WAIT_S,
             max(self._look_at, self._gate.opens_at),
             self._notifications.next_due(),
             self._processes.next_deadline(),
             self._router.next_due(now) or float("inf"),
         )
-        poller = zmq.Poller()
-        for source in (self._router.socket, self._control.socket):
-            poller.register(source, zmq.POLLIN)
-        for mailbox in (self._deliveries, self._results):
-            poller.register(mailbox.fileno(), zmq.POLLIN)
-        for sentinel in self._processes.sentinels():
-            poller.register(sentinel, zmq.POLLIN)
-        poller.poll(math.ceil(max(0.0, deadline - now) * 1000))
+        self._poller.poll(math.ceil(max(0.0, deadline - now) * 1000))
 
     # -- parts of a round -----------------------------------------------------------
 
@@ -237,7 +235,7 @@ class Coordinator:
         """Delete some of the diary and of the outbox that nobody needs any more."""
         before = at - timedelta(days=self._settings.event_retention_days)
         deleted = self._gate.transact(partial(_prune, before=before), now)
-        self._prune_at = now + (PRUNE_INTERVAL_S if not deleted else BEAT_INTERVAL_S)
+        self._prune_at = now + (PRUNE_INTERVAL_S if not deleted else LONGEST_WAIT_S)
 
     def _assign(self, now: float, at: datetime) -> None:
         """Give waiting copies to free printers."""

@@ -70,6 +70,7 @@ class Farm:
         dealer = self.dealer(printer_id, incarnation)
         dealer.telemetry(Heartbeat())
         self.received(1)
+        assert decode_downstream(dealer.socket.recv()) == Acknowledge(sequence=0)
         return dealer
 
     def received(self, count: int) -> list[Received]:
@@ -406,28 +407,24 @@ def test_any_message_is_a_sign_of_life_for_both_sides(farm: Farm) -> None:
     dealer.telemetry(Heartbeat())
     farm.received(1)
     assert farm.router.heard_at(1) == 3.0
-    farm.now = 5.0
-    farm.router.beat(farm.now)
     assert dealer.socket.poll(10_000)
+    farm.now = 5.0
     assert dealer.receive(farm.now) == []
     assert dealer.last_heard_at == 5.0
 
 
-def test_beats_in_quick_succession_are_one(farm: Farm) -> None:
+def test_a_worker_is_answered_now_and_then_while_there_is_nothing_to_say(farm: Farm) -> None:
     dealer = farm.worker()
-    for now in (1.0, 1.1, 1.7, 1.9, 2.8):
-        farm.router.beat(now)
+    for now in (1.0, 4.9, 5.0, 6.0, 9.9, 10.0):
+        farm.now = now
+        dealer.telemetry(Heartbeat())
+        farm.received(1)
     farm.router.order(1, Stop(), farm.now)
-    frames = [dealer.socket.recv() for _ in range(4)]
+    frames = [dealer.socket.recv() for _ in range(3)]
     assert [decode_downstream(frame) for frame in frames] == [
-        *[Acknowledge(sequence=0)] * 3,
+        *[Acknowledge(sequence=0)] * 2,
         Order(sequence=1, command=Stop()),
     ]
-
-
-def test_a_beat_to_an_absent_worker_is_harmless(farm: Farm) -> None:
-    farm.router.open(1, 1)
-    farm.router.beat(1.0)
 
 
 # High-water marks

@@ -96,6 +96,34 @@ def test_the_next_look_after_failures(kinds: list[FailureKind], random: float, w
     assert fail(contact(random), *kinds) == wait
 
 
+@pytest.mark.parametrize(
+    ("story", "wait"),
+    [
+        ([(0, REFUSED), (119, REFUSED)], 1.5),
+        ([(0, REFUSED), (120, REFUSED)], 7.5),
+        ([(0, REFUSED), (60, REFUSED), (9000, REFUSED)], 7.5),
+        # Only refusals in a row count: otherwise something has happened there.
+        ([(0, REFUSED), (60, UNREACHABLE), (120, REFUSED)], 1.5),
+        ([(0, REFUSED), (60, None), (120, REFUSED)], 1.5),
+        ([(0, REFUSED), (60, None), (120, REFUSED), (240, REFUSED)], 7.5),
+        ([(0, UNREACHABLE), (120, REFUSED)], 1.5),
+        # What does not refuse any more is about to be there.
+        ([(0, REFUSED), (9000, REFUSED), (9005, UNREACHABLE)], 1.0),
+    ],
+)
+def test_what_refuses_for_minutes_is_asked_less_often(
+    story: list[tuple[float, FailureKind | None]], wait: float
+) -> None:
+    touch = contact(random=1.0)
+    for after, kind in story:
+        touch.look_sent()
+        if kind is None:
+            touch.seen(seen(), NOW + after)
+        else:
+            touch.failed(failure(kind), NOW + after)
+    assert touch.next_look_at == NOW + after + wait
+
+
 def test_a_good_look_forgets_the_failures() -> None:
     touch = contact(random=1.0)
     fail(touch, *[UNREACHABLE] * 9)

@@ -26,6 +26,7 @@ from pms.domain.states import (
 REST_AFTER_FAILED_TRANSFER = timedelta(seconds=60)
 #: The same, after OctoPrint has refused to start what was sent to it.
 REST_AFTER_REFUSED_START = timedelta(seconds=60)
+LONGEST_REST = max(REST_AFTER_FAILED_TRANSFER, REST_AFTER_REFUSED_START)
 #: How long a job waits before its unusable G-code is asked for again.
 GCODE_RETRY_AFTER = timedelta(minutes=5)
 

@@ -19,6 +19,10 @@ class DatabaseUnavailableError(PMSError):
     """The database does not answer; the same call may work later."""
 
 
+class DatabaseClaimedError(DatabaseUnavailableError):
+    """Another coordinator works on the database."""
+
+
 class SchemaError(PMSError):
     """The database answers but lacks tables that PMS needs."""
 

@@ -275,10 +275,10 @@ class Task:
     def _cleared(self, now: Moment) -> Event:
         return self._end(self._words.cleared(now))
 
-    def _failed(self, reason: str, now: Moment) -> Event:
+    def _failed(self, reason: str, now: Moment, *, bed_is_empty: bool = False) -> Event:
         if self.steering.cancelling:
             return self._cancelled(now, may_have_started=True)
-        return self._end(self._words.failed(reason, now))
+        return self._end(self._words.failed(reason, now, bed_is_empty=bed_is_empty))
 
     def _cancelled(self, now: Moment, *, may_have_started: bool) -> Event:
         return self._end(self._words.cancelled(now, may_have_started=may_have_started))
@@ -335,7 +335,8 @@ class Task:
         if self.state is not AttemptState.FINISHED and self.question is None:
             yield self._words.refused("ClearBed", f"the print is {self.state}", now)
         elif self.state is not AttemptState.FINISHED:
-            yield self._failed("a person cleared the bed of a print that was in doubt", now)
+            reason = "a person cleared the bed of a print that was in doubt"
+            yield self._failed(reason, now, bed_is_empty=True)
         elif self.question is not None:
             yield self._cleared(now)
         else:

@@ -60,9 +60,11 @@ class Wording:
         """The part is off the bed."""
         return PrintCleared(at=now.utc, attempt_id=self._attempt_id)
 
-    def failed(self, reason: str, now: Moment) -> PrintFailed:
+    def failed(self, reason: str, now: Moment, *, bed_is_empty: bool = False) -> PrintFailed:
         """The print has ended badly."""
-        return PrintFailed(at=now.utc, attempt_id=self._attempt_id, reason=reason)
+        return PrintFailed(
+            at=now.utc, attempt_id=self._attempt_id, reason=reason, bed_is_empty=bed_is_empty
+        )
 
     def cancelled(self, now: Moment, *, may_have_started: bool) -> PrintCancelled:
         """The attempt has ended on request."""

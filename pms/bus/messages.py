@@ -99,11 +99,12 @@ class PrintCleared(Message, frozen=True, kw_only=True):
 
 
 class PrintFailed(Message, frozen=True, kw_only=True):
-    """The print ended badly; the bed counts as occupied."""
+    """The print ended badly; the bed counts as occupied, unless a person has said otherwise."""
 
     at: datetime
     attempt_id: int
     reason: str
+    bed_is_empty: bool = False
 
 
 class PrintCancelled(Message, frozen=True, kw_only=True):

@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from pms.coordinator import announcements
 from pms.domain import printing
 from pms.domain.printing import Announcement, Copy, Effect
-from pms.store import attempts, events, jobs, printers
+from pms.store import attempts, copies, events, jobs, printers
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -170,7 +170,7 @@ class Ledger:
 
 def complete_if_done(connection: Connection, policy: Policy, job_id: int, at: datetime) -> None:
     """Close the job and tell its customer, once every copy is off its printer."""
-    tally = jobs.tally(connection, job_id)
+    tally = copies.tally(connection, job_id)
     printer_id = attempts.last_cleared_printer(connection, job_id)
     if tally is None or printer_id is None or not printing.job_is_complete(tally):
         return

@@ -7,6 +7,8 @@ from datetime import datetime
 
 from pms.bus import messages as bus
 from pms.bus.messages import Telemetry, Temperature
+from pms.domain.backoff import still_waits
+from pms.domain.printing import LONGEST_REST
 from pms.domain.scheduling import PrinterView
 from pms.domain.states import PrinterState
 from pms.store.attempts import Attempt
@@ -130,7 +132,7 @@ def view(row: PrinterRow, live: LivePrinter, claimed: bool, now: datetime) -> Pr
         state=state,
         bed=row.bed,
         claimed=claimed,
-        resting=row.resting_until is not None and row.resting_until > now,
+        resting=still_waits(row.resting_until, now, LONGEST_REST),
         consecutive_failures=row.consecutive_failures,
         completed=row.completed,
     )

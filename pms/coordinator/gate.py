@@ -11,12 +11,14 @@ from typing import TypeVar
 from sqlalchemy import Connection
 
 from pms.domain.backoff import backoff_s
-from pms.errors import DatabaseUnavailableError
+from pms.errors import DatabaseClaimedError, DatabaseUnavailableError, RefusedError
 from pms.store.database import Database
 
 logger = logging.getLogger(__name__)
 
 LONGEST_WAIT_S = 15.0
+#: A session of our own that the server has not given up yet holds the claim for no longer.
+CONTEST_PATIENCE_S = 30.0
 
 T = TypeVar("T")
 
@@ -29,7 +31,30 @@ class Gate:
         self._failures = 0
         self._closed_until = 0.0
         self._ending = False
+        self._contested_since: float | None = None
         self.state = "connected"
+
+    def make_sure(self, now: float) -> None:
+        """Stay the only coordinator on this database: call it before each round of transactions.
+
+        Raises RefusedError when another one has had it for so long that it will not give way.
+        """
+        if not self.is_open(now):
+            return
+        try:
+            self._database.claim()
+        except DatabaseUnavailableError as error:
+            if isinstance(error, DatabaseClaimedError):
+                self._contest(error, now)
+            self._close(error)
+        else:
+            self._contested_since = None
+
+    def _contest(self, error: DatabaseClaimedError, now: float) -> None:
+        if self._contested_since is None:
+            self._contested_since = now
+        if now - self._contested_since >= CONTEST_PATIENCE_S:
+            raise RefusedError(f"{error}: it took over while this one was cut off, which ends now")
 
     def end(self) -> None:
         """From now on a database that is away is not tried again."""
@@ -52,7 +77,7 @@ class Gate:
         `work` may be run again later for the same purpose, so it must not have effects
         outside of the database.
         """
-        if not self.is_open(now):
+        if not self.is_open(now) or self._contested_since is not None:
             return None
         try:
             with self._database.begin() as connection:

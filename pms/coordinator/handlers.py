@@ -193,7 +193,11 @@ def _effects(
             return printing.cleared(copy)
         case bus.PrintFailed():
             return printing.failed(
-                copy, event.reason, event.at, printer_failures=policy.printer_failures
+                copy,
+                event.reason,
+                event.at,
+                printer_failures=policy.printer_failures,
+                bed_is_empty=event.bed_is_empty,
             )
         case bus.PrintCancelled():
             return printing.cancelled(copy, event.at, may_have_started=event.may_have_started)

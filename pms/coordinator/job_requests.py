@@ -12,13 +12,13 @@ from pms.coordinator import announcements
 from pms.coordinator.requests import Reply
 from pms.domain.states import CLOSED_JOB_STATUSES, AttemptState, JobStatus
 from pms.errors import NotFoundError, RefusedError
-from pms.store import attempts, events, jobs
+from pms.store import attempts, copies, events, jobs
 
 
 def retry(connection: Connection, job_id: int, now: datetime) -> Reply:
     """Let the copies that failed for good be printed once more."""
     _refuse_closed(connection, job_id)
-    created = jobs.recreate_failed(connection, job_id, now)
+    created = copies.create_missing(connection, job_id, now)
     had_attention = jobs.clear_attention(connection, job_id)
     if not created and not had_attention:
         raise RefusedError(f"job {job_id} has nothing to retry: no copy of it failed for good")

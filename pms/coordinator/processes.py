@@ -102,12 +102,12 @@ class PrinterProcesses:
 
         False: more printers are new than are started at once; call it again soon.
         """
-        wanted = {row.id: self._spec(row) for row in rows}
+        wanted = {row.id: row for row in rows}
         new = [printer_id for printer_id in wanted if printer_id not in self._workers]
         put_off = frozenset(new[MOST_STARTS:])
-        for printer_id, spec in wanted.items():
+        for printer_id, row in wanted.items():
             if printer_id not in put_off:
-                self._serve(printer_id, spec, now)
+                self._serve(row, now)
         for printer_id, worker in self._workers.items():
             if printer_id not in wanted and not worker.removed:
                 worker.removed = True
@@ -115,13 +115,16 @@ class PrinterProcesses:
         self._forget_removed()
         return not put_off
 
-    def _serve(self, printer_id: int, spec: WorkerSpec, now: float) -> None:
+    def _serve(self, row: PrinterRow, now: float) -> None:
+        spec = self._spec(row)
         logs.register_secret(spec.api_key)
-        worker = self._workers.setdefault(printer_id, _Worker(spec))
+        worker = self._workers.setdefault(row.id, _Worker(spec))
         changed = worker.spec != spec or worker.removed
         worker.spec, worker.removed = spec, False
+        # An earlier coordinator's, which may have lived by a clock that was ahead.
+        worker.incarnation = max(worker.incarnation, row.incarnation)
         event = policy.Restart() if changed else policy.Start()
-        self._decide(printer_id, worker, event, now)
+        self._decide(row.id, worker, event, now)
 
     def restart(self, printer_id: int) -> None:
         """Replace a printer's process by a new one, which asks OctoPrint for the facts."""
@@ -230,7 +233,7 @@ class PrinterProcesses:
                         worker.child.signal(number)
 
     def _spawn(self, printer_id: int, worker: _Worker, now: float) -> None:
-        # From the clock, so that it differs from every earlier start without the database.
+        # From the clock, too: one that never reported is not in the database.
         worker.incarnation = max(worker.incarnation + 1, int(time.time()))
         self._router.open(printer_id, worker.incarnation)
         worker.restarts += 1

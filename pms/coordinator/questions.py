@@ -98,6 +98,7 @@ class Questions:
         question: control.Request,
         at: datetime,
     ) -> Reply:
+        self._database.claim()
         with self._database.begin() as connection:
             match question:
                 case control.Clear(printer=printer, print_id=print_id):

@@ -12,10 +12,13 @@ from pms.bus import messages as bus
 from pms.bus.messages import Command
 from pms.coordinator.effects import Policy, complete_if_done
 from pms.coordinator.farm import Farm
-from pms.domain.states import AttemptState, Bed, PrinterState, PrintStatus
+from pms.domain.states import RUNNING_STATES, AttemptState, Bed, PrinterState, PrintStatus
 from pms.errors import NotFoundError, RefusedError
 from pms.store import attempts, events, jobs, printers
 from pms.store.attempts import Attempt
+
+#: A print that turns out to go on must not find a wish that was meant for its end.
+_CLEARED_LATER = frozenset({AttemptState.STARTING, AttemptState.FINISHED})
 
 
 @dataclass(slots=True)
@@ -51,15 +54,15 @@ def _clear_attempt(
     connection: Connection, farm: Farm, name: str, attempt: Attempt, now: datetime
 ) -> Reply:
     in_doubt = (
-        attempt.state is AttemptState.STARTING
-        and farm[attempt.printer_id].state is PrinterState.ERROR
+        attempt.state in RUNNING_STATES and farm[attempt.printer_id].state is PrinterState.ERROR
     )
     if attempt.state is not AttemptState.FINISHED and not in_doubt:
         raise RefusedError(
             f"printer {name} has print {attempt.print_id} in state {attempt.state};"
             " it can be cleared once it has finished"
         )
-    attempts.request_clear(connection, attempt.id, now, by_person=True)
+    if attempt.state in _CLEARED_LATER:
+        attempts.request_clear(connection, attempt.id, now, by_person=True)
     events.record(
         connection,
         now,

@@ -175,6 +175,7 @@ class Coordinator:
         self._wind_down()
 
     def _round(self, now: float, at: datetime) -> None:
+        self._gate.make_sure(now)
         if self._reports.process(now, at):
             self._assign_due = True
             self._notifications.pending = True

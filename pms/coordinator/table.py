@@ -10,11 +10,12 @@ from sqlalchemy import Connection
 from pms.bus import messages as bus
 from pms.bus.messages import Command
 from pms.coordinator import handlers
-from pms.coordinator.effects import Ledger, Policy
+from pms.coordinator.effects import Ledger, Policy, complete_if_done
 from pms.coordinator.paid_jobs import PaidJobs
 from pms.domain import printing
-from pms.domain.states import CLOSED_JOB_STATUSES, UNSTARTED_STATES, AttemptState
-from pms.store import attempts, printers
+from pms.domain.printing import Copy
+from pms.domain.states import CLOSED_JOB_STATUSES, UNSTARTED_STATES, AttemptState, PrintStatus
+from pms.store import attempts, copies, events, jobs, printers
 from pms.store.attempts import Attempt
 from pms.store.jobs import Intake
 from pms.store.printers import PrinterRow
@@ -58,6 +59,7 @@ def look(
             findings.commands += _commands(connection, row, attempt, at)
         elif attempt.printer_id not in serving:
             _settle_removed(connection, policy, attempt, at)
+    _see_to_copies(connection, policy, at)
     return findings
 
 
@@ -69,10 +71,28 @@ def _commands(
     if attempt.state not in UNSTARTED_STATES:
         return []
     copy = attempts.load_copy(connection, attempt.id)
-    unwanted = copy is None or copy.job_status in CLOSED_JOB_STATUSES or not copy.paid
-    if unwanted or not row.enabled:
+    if copy is None or _is_unwanted(copy) or not row.enabled:
         return [(row.id, bus.CancelPrint(attempt_id=attempt.id))]
     return []
+
+
+def _is_unwanted(copy: Copy) -> bool:
+    """Of a copy that has not started; its print is not pending if somebody has deleted it."""
+    closed = copy.job_status in CLOSED_JOB_STATUSES
+    return closed or not copy.paid or copy.print_status is not PrintStatus.PENDING
+
+
+def _see_to_copies(connection: Connection, policy: Policy, at: datetime) -> None:
+    """Others may have changed how many copies a job has, or is to have."""
+    for job_id in copies.settled(connection):
+        complete_if_done(connection, policy, job_id, at)
+    for job_id, present, ordered in copies.shortages(connection):
+        words = (
+            f"there are {present} of {ordered} copies: num_copies was raised after the payment, or"
+            f" prints were deleted; `pms-coordinator job retry {job_id}` prints what is missing"
+        )
+        jobs.set_attention(connection, job_id, words)
+        events.record(connection, at, "attention", job_id=job_id, detail=words)
 
 
 def _settle_removed(connection: Connection, policy: Policy, attempt: Attempt, at: datetime) -> None:

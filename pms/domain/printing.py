@@ -26,6 +26,7 @@ from pms.domain.states import (
 REST_AFTER_FAILED_TRANSFER = timedelta(seconds=60)
 #: The same, after OctoPrint has refused to start what was sent to it.
 REST_AFTER_REFUSED_START = timedelta(seconds=60)
+LONGEST_REST = max(REST_AFTER_FAILED_TRANSFER, REST_AFTER_REFUSED_START)
 #: How long a job waits before its unusable G-code is asked for again.
 GCODE_RETRY_AFTER = timedelta(minutes=5)
 
@@ -292,15 +293,20 @@ def cleared(copy: Copy) -> list[Effect]:
     return [MoveAttempt(AttemptState.CLEARED), FreeBed(), CheckJobComplete()]
 
 
-def failed(copy: Copy, reason: str, at: datetime, *, printer_failures: int) -> list[Effect]:
-    """The print ended badly: the bed stays occupied, and the copy is printed again if it may be."""
+def failed(
+    copy: Copy, reason: str, at: datetime, *, printer_failures: int, bed_is_empty: bool = False
+) -> list[Effect]:
+    """The print ended badly: the bed stays occupied, and the copy is printed again if it may be.
+
+    `bed_is_empty`: a person has said so, of a print whose fate OctoPrint does not know.
+    """
     if copy.state in TERMINAL_STATES or copy.state is AttemptState.FINISHED:
         return []
     if copy.cancel_requested:
         return cancelled(copy, at, may_have_started=True)
     effects: list[Effect] = [
         MoveAttempt(AttemptState.FAILED, error=reason),
-        _bed_afterwards(copy),
+        FreeBed() if bed_is_empty else _bed_afterwards(copy),
         SetPrint(PrintStatus.FAILED, ended=True),
         SetCurrentlyPrinting(False),
         CountPrint(completed=False, seconds=_seconds_printed(copy, at)),
@@ -379,13 +385,20 @@ class JobTally:
     cancelled: int
     open: int
     live_attempts: int
+    #: Copies that came off their printer and whose prints somebody has deleted.
+    deleted: int = 0
+
+    @property
+    def printed(self) -> int:
+        """Copies that there are as parts."""
+        return self.completed + self.deleted
 
 
 def job_is_complete(tally: JobTally) -> bool:
     """Every copy is off its printer or was cancelled, and at least one was printed."""
     return (
-        tally.completed > 0
+        tally.printed > 0
         and tally.open == 0
         and tally.live_attempts == 0
-        and tally.completed + tally.cancelled >= tally.num_copies
+        and tally.printed + tally.cancelled >= tally.num_copies
     )

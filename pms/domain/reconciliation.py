@@ -158,6 +158,8 @@ def _running(belief: Belief, seen: Observation) -> Conclusion:
         return _outcome(seen.file, seen.error)
     if seen.activity is Activity.CONNECTING:
         return UNCHANGED
+    if seen.file is None:
+        return Conclusion(verdict=Verdict.ASK_PERSON, reason=_NOT_THERE, certain=False)
     if seen.activity in (Activity.DISCONNECTED, Activity.ERROR):
         return _lost(seen)
     return Conclusion(
@@ -165,6 +167,13 @@ def _running(belief: Belief, seen: Observation) -> Conclusion:
         reason="interrupted: OctoPrint does not print the file any more and knows no outcome",
         certain=False,
     )
+
+
+#: OctoPrint keeps the files that it prints, even when it is killed.
+_NOT_THERE = (
+    "this OctoPrint does not have the file that was being printed: give the printer back its"
+    " address, or see what became of the print, then clear it"
+)
 
 
 def _goes_on(belief: Belief, seen: Observation) -> Conclusion:

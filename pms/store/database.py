@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 import psycopg
 from sqlalchemy import URL, Connection, Engine, Select, Table, exc, make_url
 
-from pms.errors import DatabaseUnavailableError, SettingsError
+from pms.errors import DatabaseClaimedError, DatabaseUnavailableError, SettingsError
+from pms.store.claim import make_claim
 from pms.store.engines import ANSWER_GRACE_S, Patience, make_engine, readers
 
 #: SQLite's primary result codes that are no mistake of ours, in words.
@@ -56,6 +57,7 @@ class Database:
             patience=self._patience,
         )
         self._readers = readers(self._writers)
+        self._claim = make_claim(self._writers)
 
     def __repr__(self) -> str:
         return f"Database({self.description})"
@@ -79,19 +81,33 @@ class Database:
         with self._transaction(self._readers) as connection:
             yield connection
 
+    def claim(self) -> None:
+        """Be the only coordinator on this database until `close`; call it again to make sure.
+
+        Raises DatabaseClaimedError when another one is, and DatabaseUnavailableError.
+        """
+        with self._translated():
+            if not self._claim.hold():
+                raise DatabaseClaimedError(f"another coordinator works on {self.description}")
+
     def hurry(self, limit_s: float) -> None:
         """From now on wait no longer than this for a silent server; safe in a signal handler."""
         self._patience.shorten(limit_s)
 
     def close(self) -> None:
-        """Close the connections that nobody uses."""
+        """Give up the claim and close the connections that nobody uses."""
+        self._claim.release()
         self._writers.dispose()
 
     @contextmanager
     def _transaction(self, engine: Engine) -> Iterator[Connection]:
+        with self._translated(), engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
         try:
-            with engine.begin() as connection:
-                yield connection
+            yield
         except exc.SQLAlchemyError as error:
             reason = _reason_away(error)
             if reason is None:

@@ -7,15 +7,15 @@ from datetime import datetime
 from enum import Enum, auto
 from typing import Any
 
-from sqlalchemy import Connection, and_, exists, func, insert, select, update
+from sqlalchemy import Connection, and_, exists, insert, select, update
 
-from pms.domain.printing import JobTally
 from pms.domain.states import (
     CLOSED_JOB_STATUSES,
     STARTABLE_JOB_STATUSES,
     JobStatus,
     PrintStatus,
 )
+from pms.store import copies
 from pms.store.database import locked
 from pms.store.tables import attempt_is_live, pms_attempts, pms_jobs, print_jobs, prints
 
@@ -71,14 +71,14 @@ def take_in(
 def _create_prints(
     connection: Connection, job_id: int, num_copies: int, now: datetime, reprints: int
 ) -> Intake:
-    counts = _prints_by_status(connection, job_id)
+    counts = copies.prints_by_status(connection, job_id)
     known = _is_known(connection, job_id)
-    if known and counts:
+    if known and (counts or copies.was_tried(connection, job_id)):
         return Intake(outcome=TakenIn.ALREADY, job_id=job_id)
     _remember(connection, job_id, now, reprints, attention=None)
     wanted = sum(number for status, number in counts.items() if status != PrintStatus.FAILED)
     missing = max(0, num_copies - wanted)
-    _insert_pending(connection, job_id, missing, now)
+    copies.insert_pending(connection, job_id, missing, now)
     return Intake(outcome=TakenIn.CREATED, job_id=job_id, created=missing)
 
 
@@ -100,24 +100,17 @@ def _remember(
     )
 
 
-def _prints_by_status(connection: Connection, job_id: int) -> dict[str, int]:
-    rows = connection.execute(
-        select(prints.c.print_status, func.count().label("number"))
-        .where(prints.c.print_job_id == job_id)
-        .group_by(prints.c.print_status)
-    )
-    return {row.print_status: row.number for row in rows}
-
-
 def paid_but_not_taken_in(connection: Connection) -> list[int]:
-    """Paid, approved jobs without prints, such as those whose message was lost."""
+    """Paid, approved jobs without prints that were never tried: their message was lost."""
     has_prints = exists().where(prints.c.print_job_id == print_jobs.c.id)
+    was_tried = exists().where(pms_attempts.c.job_id == print_jobs.c.id)
     rows = connection.execute(
         select(print_jobs.c.id)
         .where(
             print_jobs.c.paid,
             print_jobs.c.job_status.in_([status.value for status in STARTABLE_JOB_STATUSES]),
             ~has_prints,
+            ~was_tried,
         )
         .order_by(print_jobs.c.id)
     )
@@ -205,28 +198,6 @@ def complete(connection: Connection, job_id: int, at: datetime) -> bool:
     return changed.rowcount == 1
 
 
-def tally(connection: Connection, job_id: int) -> JobTally | None:
-    """Count a job's prints and live attempts; None: there is no such job."""
-    num_copies = connection.execute(
-        locked(select(print_jobs.c.num_copies).where(print_jobs.c.id == job_id))
-    ).scalar_one_or_none()
-    if num_copies is None:
-        return None
-    counts = _prints_by_status(connection, job_id)
-    live = connection.execute(
-        select(func.count())
-        .select_from(pms_attempts)
-        .where(pms_attempts.c.job_id == job_id, attempt_is_live)
-    ).scalar_one()
-    return JobTally(
-        num_copies=num_copies,
-        completed=counts.get(PrintStatus.COMPLETED, 0),
-        cancelled=counts.get(PrintStatus.CANCELLED, 0),
-        open=counts.get(PrintStatus.PENDING, 0) + counts.get(PrintStatus.PRINTING, 0),
-        live_attempts=live,
-    )
-
-
 def set_attention(connection: Connection, job_id: int, text: str | None) -> None:
     """Say what a person has to see to, or that nothing is left."""
     connection.execute(update(pms_jobs).where(pms_jobs.c.job_id == job_id).values(attention=text))
@@ -299,19 +270,3 @@ def close(connection: Connection, job_id: int, status: JobStatus) -> None:
     connection.execute(
         update(print_jobs).where(print_jobs.c.id == job_id).values(job_status=status.value)
     )
-
-
-def recreate_failed(connection: Connection, job_id: int, now: datetime) -> int:
-    """Insert a pending print for every copy that failed and was not replaced; returns how many."""
-    counted = tally(connection, job_id)
-    if counted is None:
-        return 0
-    missing = counted.num_copies - counted.completed - counted.cancelled - counted.open
-    _insert_pending(connection, job_id, missing, now)
-    return max(0, missing)
-
-
-def _insert_pending(connection: Connection, job_id: int, number: int, now: datetime) -> None:
-    if number > 0:
-        row = {"print_job_id": job_id, "created_at": now, "print_status": PrintStatus.PENDING}
-        connection.execute(insert(prints), [row] * number)

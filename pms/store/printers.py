@@ -48,6 +48,8 @@ class PrinterRow:
     resting_until: datetime | None
     attention: str | None
     last_seen_at: datetime | None
+    #: Of the last process that has reported.
+    incarnation: int
 
 
 def meet_new_ones(connection: Connection, now: datetime) -> None:
@@ -118,6 +120,7 @@ def _printer(row: Any, materials: dict[int, frozenset[int]]) -> PrinterRow:
         resting_until=row["resting_until"],
         attention=row["attention"],
         last_seen_at=row["last_seen_at"],
+        incarnation=row["incarnation"],
     )
 
 

@@ -8,6 +8,8 @@ from datetime import datetime
 
 from sqlalchemy import Connection, and_, exists, select
 
+from pms.domain.backoff import still_waits
+from pms.domain.printing import GCODE_RETRY_AFTER
 from pms.domain.scheduling import Need, WaitingPrint
 from pms.domain.states import (
     CLOSED_JOB_STATUSES,
@@ -84,7 +86,7 @@ def _held_back(
         return "the job is not paid"
     if job_status not in STARTABLE_JOB_STATUSES:
         return f"the job is {job_status}: an operator has to approve it"
-    if gcode_retry_at is not None and gcode_retry_at > now:
+    if gcode_retry_at is not None and still_waits(gcode_retry_at, now, GCODE_RETRY_AFTER):
         words = attention or "the G-code cannot be used"
         return f"{words}; asked again at {gcode_retry_at:%H:%M:%S} UTC"
     return None

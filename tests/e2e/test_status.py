@@ -199,6 +199,9 @@ def test_start_on_an_empty_database(
     assert code == 1
     runtime_dir = coordinator.environment["PMS_RUNTIME_DIR"]
     assert f"another coordinator runs on PMS_RUNTIME_DIR={runtime_dir}" in line
+    code, line = outcome(coordinator_factory(empty_database.environment), "start")
+    assert code == 1
+    assert f"another coordinator works on PostgreSQL database {empty_database.name} at" in line
     assert coordinator.json("status")["coordinator"]["pid"] == coordinator.pid
     assert coordinator.stop() == 0
     assert not coordinator.left_over()

@@ -175,7 +175,9 @@ class PostgresServer:
 
     def disconnect(self, database: Database) -> None:
         """Cut every connection to one database, as a restart of the server would."""
-        statement = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = {}"
+        statement = (
+            "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = {}"
+        )
         self._execute(sql.SQL(statement).format(sql.Literal(database.name)))
 
     @property

@@ -19,6 +19,7 @@ from pms.domain.printing import Copy, Effect
 from pms.domain.reconciliation import remote_path
 from pms.domain.states import (
     LIVE_STATES,
+    RUNNING_STATES,
     AttemptState,
     Bed,
     JobStatus,
@@ -357,7 +358,7 @@ class Book:
             return self.reported is not PrinterState.BUSY
         in_doubt = self.reported is PrinterState.ERROR
         return self.live.state is AttemptState.FINISHED or (
-            in_doubt and self.live.state is AttemptState.STARTING
+            in_doubt and self.live.state in RUNNING_STATES
         )
 
     def clear(self) -> Command | None:
@@ -365,8 +366,9 @@ class Book:
         if self.live is None:
             self.bed = Bed.CLEAR
             return None
-        self.attempt = replace(self.live, clear_requested=True)
-        return self._clear_bed()
+        if self.live.state in (AttemptState.STARTING, AttemptState.FINISHED):
+            self.attempt = replace(self.live, clear_requested=True)
+        return bus.ClearBed(attempt_id=self.live.attempt_id, by_person=True)
 
     def eject(self) -> Command | None:
         """The printer is to take the part off by itself."""
@@ -407,8 +409,8 @@ def _effects(copy: Copy, event: Event) -> list[Effect]:
             return printing.finished(copy, AT)
         case bus.PrintCleared():
             return printing.cleared(copy)
-        case bus.PrintFailed(reason=reason):
-            return printing.failed(copy, reason, AT, printer_failures=99)
+        case bus.PrintFailed(reason=reason, bed_is_empty=empty):
+            return printing.failed(copy, reason, AT, printer_failures=99, bed_is_empty=empty)
         case bus.PrintCancelled(may_have_started=may_have_started):
             return printing.cancelled(copy, AT, may_have_started=may_have_started)
         case bus.CommandRefused(returned=True, reason=reason):

@@ -309,6 +309,14 @@ def test_the_bed_is_occupied_from_the_start_until_it_is_cleared(
             assert then.bed is Bed.OCCUPIED
 
 
+@pytest.mark.parametrize("state", sorted(RUNNING_STATES))
+def test_the_bed_of_a_print_in_doubt_is_empty_if_a_person_says_so(state: AttemptState) -> None:
+    copy = copy_in(state)
+    effects = printing.failed(copy, "in doubt", AT, printer_failures=3, bed_is_empty=True)
+    then = after(copy, effects)
+    assert (then.state, then.bed) == (S.FAILED, Bed.CLEAR)
+
+
 @pytest.mark.parametrize("changes", [c for c in SURROUNDINGS if "job_status" not in c])
 @pytest.mark.parametrize(("decide", "effects"), EVENTS)
 def test_a_copy_that_has_ended_is_accounted_for(
@@ -487,3 +495,11 @@ def test_a_job_is_complete_once_every_copy_is_off_its_printer(
         num_copies=3, completed=completed, cancelled=cancelled, open=waiting, live_attempts=live
     )
     assert job_is_complete(tally) is complete
+
+
+@pytest.mark.parametrize(("completed", "deleted"), [(2, 1), (0, 3), (3, 1)])
+def test_a_copy_whose_print_was_deleted_counts_for_its_job(completed: int, deleted: int) -> None:
+    tally = JobTally(
+        num_copies=3, completed=completed, cancelled=0, open=0, live_attempts=0, deleted=deleted
+    )
+    assert job_is_complete(tally)

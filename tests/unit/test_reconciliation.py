@@ -155,8 +155,12 @@ def test_a_start_that_was_refused(
         # The server was restarted, or its history lags behind by some milliseconds.
         (seen(A.OPERATIONAL, fresh(), path=None), V.FAILED, False),
         (seen(A.OPERATIONAL, fresh()), V.FAILED, False),
-        (seen(A.OPERATIONAL, None), V.FAILED, False),
         (seen(A.PRINTING, fresh(), path=OTHER), V.FAILED, False),
+        # Another server, which cannot know what the printer does that was asked.
+        (seen(A.OPERATIONAL, None, path=None), V.ASK_PERSON, False),
+        (seen(A.PRINTING, None, path=OTHER), V.ASK_PERSON, False),
+        (seen(A.DISCONNECTED, None, path=None), V.ASK_PERSON, False),
+        (seen(A.CONNECTING, None, path=None), V.UNCHANGED, True),
         (seen(A.CONNECTING, fresh(), path=None), V.UNCHANGED, True),
     ],
 )

@@ -167,6 +167,25 @@ def test_a_failure_tells_the_reason() -> None:
     assert "Thermal Runaway" in event.reason
 
 
+@pytest.mark.parametrize("begin", [printing, paused])
+@pytest.mark.parametrize("activity", [A.OPERATIONAL, A.DISCONNECTED, A.ERROR])
+def test_another_octoprint_cannot_say_what_became_of_the_print(
+    begin: Callable[[], Rig], activity: A
+) -> None:
+    rig = settled(begin())
+    rig.push(CHANGED)
+    rig.looks(seen(activity, path=None, file=None), 5)
+    assert rig.names() == []
+    condition = rig.conditions()[-1]
+    assert (condition.state, condition.needs_attention) == (P.ERROR, True)
+    assert "give the printer back its address" in condition.detail
+
+    rig.command(CLEAR)
+    [event] = rig.happened()
+    assert isinstance(event, bus.PrintFailed)
+    assert event.bed_is_empty
+
+
 def test_octoprint_restarted_in_mid_print() -> None:
     rig = settled(printing())
     rig.push(PushClosed(reason="gone"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -17,6 +18,7 @@ from workers.exchange import Exchange
 from workers.octoprint_answers import (
     ConnectionAnswer,
     FileList,
+    FreeSpace,
     JobAnswer,
     LoginAnswer,
     StoredFile,
@@ -28,6 +30,7 @@ from workers.octoprint_errors import (
     UNREADABLE,
     BadAddress,
     Conflict,
+    DiskFull,
     NotFound,
     NotOctoPrint,
     OctoPrintError,
@@ -37,6 +40,7 @@ from workers.octoprint_errors import (
     Unauthorized,
     Unreachable,
     UploadAborted,
+    UploadCut,
     not_octoprint,
 )
 from workers.upload import Abort, OnProgress, UploadBody
@@ -44,6 +48,7 @@ from workers.upload import Abort, OnProgress, UploadBody
 __all__ = [
     "BadAddress",
     "Conflict",
+    "DiskFull",
     "NotFound",
     "NotOctoPrint",
     "OctoPrint",
@@ -55,6 +60,7 @@ __all__ = [
     "Unauthorized",
     "Unreachable",
     "UploadAborted",
+    "UploadCut",
     "normalize_address",
 ]
 
@@ -181,6 +187,14 @@ class OctoPrint:
             return self._read(body, StoredFile).all_facts()
         return [facts for file in self._read(body, FileList).files for facts in file.all_facts()]
 
+    def free_bytes(self) -> int | None:
+        """Room on the disk that holds the files; None: OctoPrint does not say."""
+        # It says so beside the list of its outermost files, which may be longer than is read.
+        with contextlib.suppress(NotOctoPrint):
+            body = self._stored("", "recursive=false")
+            return None if body is None else self._read(body, FreeSpace).free
+        return None
+
     def delete(self, path: str) -> None:
         """Remove a file; one that is gone already is fine. Raises Conflict while it is in use."""
         try:
@@ -199,8 +213,8 @@ class OctoPrint:
         """Store a file and return the path that OctoPrint gave it.
 
         `timeout_s` is the longest time without progress. Raises UploadAborted once `abort()` is
-        true; OctoPrint keeps the temporary file of an aborted upload for ever. A local file that
-        cannot be read raises OSError.
+        true; OctoPrint keeps the temporary file of an aborted upload for ever. Raises DiskFull, and
+        UploadCut. A local file that cannot be read raises OSError.
         """
         with local.open("rb") as stream:
             upload = UploadBody(
@@ -210,8 +224,19 @@ class OctoPrint:
                 stall_timeout_s=timeout_s,
                 abort=abort,
             )
-            body = self._exchange.send("POST", "/api/files/local", upload)
+            body = self._send_upload(upload)
         return self._read(body, UploadAnswer).files.local.path
+
+    def _send_upload(self, upload: UploadBody) -> bytes:
+        try:
+            return self._exchange.send("POST", "/api/files/local", upload)
+        except Unreachable as error:
+            if error.certainly_not_done:
+                raise
+            raise UploadCut(
+                f"{self.address} broke off the connection during the upload, as OctoPrint does when"
+                " the disk of its temporary folder is full: free space there"
+            ) from error
 
     # -- answers ----------------------------------------------------------------
 

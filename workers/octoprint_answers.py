@@ -89,6 +89,7 @@ class StoredFile(Answer, frozen=True):
     type: str = ""
     size: int | None = None
     hash: str | None = None
+    date: float | None = None
     prints: PrintHistory | None = None
     children: list[StoredFile] = []
 
@@ -101,6 +102,7 @@ class StoredFile(Answer, frozen=True):
             path=self.path,
             size=self.size,
             sha1=self.hash,
+            uploaded_at=self.date,
             successes=prints.success,
             failures=prints.failure,
             last_success=prints.last.success if prints.last else None,
@@ -118,6 +120,12 @@ class FileList(Answer, frozen=True):
     """`GET /api/files/local?recursive=true`."""
 
     files: list[StoredFile]
+
+
+class FreeSpace(Answer, frozen=True):
+    """Of the disk that holds the uploads, in `GET /api/files/local`."""
+
+    free: int | None = None
 
 
 class UploadedFile(Answer, frozen=True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import re
 import socket
 import ssl
 from collections.abc import Iterator
@@ -19,6 +20,8 @@ from pms.errors import PMSError
 UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 #: Foreign text in an error message is cut to this many characters.
 QUOTE_LIMIT = 200
+#: No space left on the device, and disk quota exceeded, as Python says them.
+_DISK_FULL = re.compile(r"\[Errno (28|122)\]|No space left")
 
 
 class OctoPrintError(PMSError):
@@ -60,6 +63,14 @@ class NotOctoPrint(OctoPrintError):
 
 class ServerError(OctoPrintError):
     """OctoPrint answered that it failed (5xx)."""
+
+
+class DiskFull(ServerError):
+    """OctoPrint answered that it has no room."""
+
+
+class UploadCut(Unreachable):
+    """The connection broke during an upload, as it does when OctoPrint cannot keep the bytes."""
 
 
 class Rejected(OctoPrintError):
@@ -198,6 +209,10 @@ class _ErrorAnswer(msgspec.Struct):
 def refusal(address: str, status: int, body: bytes, *, is_get: bool, key: str) -> OctoPrintError:
     """The error for an answer from 400 on, with OctoPrint's own words."""
     said = _words_of(body, key)
+    if status == HTTPStatus.INSUFFICIENT_STORAGE or _DISK_FULL.search(said):
+        return DiskFull(
+            f"{address}: OctoPrint's disk is full (status {status}): delete files there"
+        )
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return ServerError(f"{address} failed with status {status}{said and ': ' + said}")
     csrf = status == HTTPStatus.BAD_REQUEST and not is_get and said == "CSRF validation failed"

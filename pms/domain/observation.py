@@ -40,6 +40,8 @@ class FileFacts:
     path: str
     size: int
     sha1: str | None
+    #: Unix time, by OctoPrint's clock.
+    uploaded_at: float | None = None
     successes: int = 0
     failures: int = 0
     #: Of the last print; None: never printed.

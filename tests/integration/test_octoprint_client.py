@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 from pms.demo.octoprint_server import OctoPrintServer
 from pms.demo.octoprint_setup import User
 from pms.domain.observation import Activity, FileFacts, Observation
-from tests.support.gcode import GeneratedGcode, dwelling_gcode
+from tests.support.gcode import Content, GeneratedGcode, dwelling_gcode
 from tests.support.printers import OctoPrintFactory
 from tests.support.waiting import wait_until
 from workers.octoprint import (
@@ -45,6 +46,12 @@ def upload(client: OctoPrint, folder: Path, content: bytes, remote_path: str = P
     local = folder / "local.gcode"
     local.write_bytes(content)
     return client.upload(local, remote_path, lambda sent, total: None, 60.0, lambda: False)
+
+
+def stored_as(gcode: Content, facts: FileFacts | None) -> FileFacts:
+    """What OctoPrint should say of it, whatever the time."""
+    assert facts is not None
+    return FileFacts(path=PATH, size=gcode.size, sha1=gcode.sha1, uploaded_at=facts.uploaded_at)
 
 
 def look_until(
@@ -84,7 +91,7 @@ class TestLook:
         gcode = dwelling_gcode(1.0)
         path = upload(client, tmp_path, gcode.content)
         facts = client.look(path).file
-        assert facts == FileFacts(path=PATH, size=gcode.size, sha1=gcode.sha1)
+        assert facts == stored_as(gcode, facts)
         assert not facts.was_printed
 
         client.start(path)
@@ -184,7 +191,9 @@ class TestFiles:
 
         assert growth < 8 * 2**20
         assert path == PATH
-        assert client.file(path) == FileFacts(path=PATH, size=gcode.size, sha1=gcode.sha1)
+        facts = client.file(path)
+        assert facts == stored_as(gcode, facts)
+        assert facts.uploaded_at == pytest.approx(time.time(), abs=60.0)
         with (server.uploads / path).open("rb") as stored:
             assert hashlib.file_digest(stored, "sha1").hexdigest() == gcode.sha1
         assert seen[-1] == (gcode.size, gcode.size)

@@ -9,6 +9,7 @@ import errno
 import socket
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -27,8 +28,10 @@ from tests.support.odd_server import (
 from tests.support.tls import CERTIFICATE, server_tls
 from workers.connections import tls_context
 from workers.octoprint import (
+    FILE_LIST_LIMIT_BYTES,
     BadAddress,
     Conflict,
+    DiskFull,
     NotFound,
     NotOctoPrint,
     OctoPrint,
@@ -138,6 +141,19 @@ ODD_SERVERS: dict[str, tuple[Behaviour, type[OctoPrintError], str, bool]] = {
         False,
     ),
     "server error": (refuses("500 No", "out of memory"), ServerError, "500: out of memory", False),
+    "disk full": (
+        refuses("500 No", "[Errno 28] No space left on device"),
+        DiskFull,
+        "disk is full (status 500)",
+        False,
+    ),
+    "quota": (
+        refuses("400 Bad", "[Errno 122] Disk quota exceeded"),
+        DiskFull,
+        "disk is full (status 400)",
+        False,
+    ),
+    "no storage": (says(answer("507 No")), DiskFull, "disk is full (status 507)", False),
     "bad gateway": (says(answer("502 Bad", b"<html>")), ServerError, "status 502", False),
     "wrong key": (
         refuses("400 Bad Request", "CSRF validation failed"),
@@ -201,6 +217,25 @@ def test_a_404_for_what_every_octoprint_has_is_no_octoprint(call: str) -> None:
         pytest.raises(NotOctoPrint),
     ):
         getattr(client, call)()
+
+
+@pytest.mark.parametrize(
+    ("body", "free"),
+    [
+        (b'{"files": [{"name": "a"}], "free": 5, "total": 9}', 5),
+        (b'{"files": [], "free": 0}', 0),
+        (b'{"files": []}', None),
+        (b'{"files": "' + b"x" * FILE_LIST_LIMIT_BYTES + b'", "free": 5}', None),
+        (b"<html>", None),
+    ],
+    ids=["said", "none", "not said", "too much to read", "a page"],
+)
+def test_free_space_is_known_where_octoprint_says_it(body: bytes, free: int | None) -> None:
+    with (
+        OddServer(says(answer("200 OK", body))) as server,
+        OctoPrint(server.address, KEY, timeout_s=TIMEOUT_S) as client,
+    ):
+        assert client.free_bytes() == free
 
 
 def test_a_file_is_not_absent_because_octoprint_fails() -> None:
@@ -664,9 +699,10 @@ def test_progress_stays_between_0_and_1(completion: float, fraction: float) -> N
     ],
 )
 def test_the_history_of_a_file(prints: dict[str, object] | None, facts: dict[str, object]) -> None:
-    answered = {"path": "pms/a.gcode", "size": 3, "hash": "ab", "type": "machinecode"}
+    answered = {"path": "pms/a.gcode", "size": 3, "hash": "ab", "type": "machinecode", "date": 7}
     stored = msgspec.convert(answered | ({"prints": prints} if prints else {}), StoredFile)
-    expected = FileFacts(path="pms/a.gcode", size=3, sha1="ab", **facts)  # type: ignore[arg-type]
+    fixed = FileFacts(path="pms/a.gcode", size=3, sha1="ab", uploaded_at=7)
+    expected = replace(fixed, **facts)  # type: ignore[arg-type]
     assert stored.facts() == expected
     assert expected.was_printed is (prints is not None)
 

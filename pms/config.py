@@ -69,6 +69,7 @@ class Settings:
     stall_minutes: float
     max_copies: int
     event_retention_days: float
+    file_retention_days: float
     delete_files_when_completed: bool
     legacy_print_finished: bool
     #: Oddities that are not errors, one line each, to be logged at start.

@@ -216,6 +216,14 @@ TABLE = (
         meaning="days that the farm's diary is kept",
     ),
     Setting(
+        name="file_retention_days",
+        variable="PMS_FILE_RETENTION_DAYS",
+        default="7",
+        read=number(0, 100_000),
+        meaning="days that the G-code of failed and cancelled prints stays on OctoPrint; 0: it goes"
+        " as soon as it can",
+    ),
+    Setting(
         name="delete_files_when_completed",
         variable="PMS_DELETE_FILES_WHEN_COMPLETED",
         default="false",

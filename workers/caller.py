@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import assert_never
 
 from pms import crash_points
+from pms.domain.reconciliation import REMOTE_FOLDER
 from workers.octoprint import OctoPrint
 from workers.octoprint_errors import (
     OctoPrintError,
@@ -33,6 +34,8 @@ from workers.steps import (
     ResumeFile,
     ServerProof,
     StartFile,
+    Stock,
+    TakeStock,
 )
 
 logger = logging.getLogger(__name__)
@@ -112,6 +115,8 @@ class Caller(threading.Thread):
                 octoprint.cancel()
             case DeleteFile(path):
                 octoprint.delete(path)
+            case TakeStock():
+                return Stock(tuple(octoprint.files(REMOTE_FOLDER)), octoprint.free_bytes())
             case _:
                 assert_never(call)
         return None

@@ -20,18 +20,21 @@ class Condition:
     needs_attention: bool = False
 
 
-def condition(contact: Contact, task: Task | None) -> Condition:
-    """What hides everything else comes first: no contact, then the attempt, then the printer."""
+def condition(contact: Contact, task: Task | None, shortage: str) -> Condition:
+    """What hides everything else comes first: no contact, then the attempt, then the printer.
+
+    `shortage`: why the last file did not fit onto OctoPrint, if it did not.
+    """
     if contact.trouble is not None:
         return Condition(contact.trouble.state, contact.trouble.detail)
     if task is not None:
-        return _with_task(task)
+        return _with_task(task, shortage)
     if contact.observation is None:
         return Condition(PrinterState.STARTING)
-    return _without_task(contact.observation)
+    return _without_task(contact.observation, shortage)
 
 
-def _with_task(task: Task) -> Condition:
+def _with_task(task: Task, shortage: str) -> Condition:
     if task.question is not None:
         return Condition(PrinterState.ERROR, task.question, needs_attention=True)
     cancelling = "cancelling" if task.steering.cancelling else ""
@@ -43,13 +46,13 @@ def _with_task(task: Task) -> Condition:
         case AttemptState.FINISHED:
             return Condition(PrinterState.FINISHED, "clearing" if task.steering.clearing else "")
         case _:
-            return Condition(PrinterState.TRANSFERRING)
+            return Condition(PrinterState.TRANSFERRING, shortage, needs_attention=bool(shortage))
 
 
-def _without_task(seen: Observation) -> Condition:
+def _without_task(seen: Observation, shortage: str) -> Condition:
     match seen.activity:
         case Activity.OPERATIONAL:
-            return Condition(PrinterState.IDLE)
+            return Condition(PrinterState.IDLE, shortage, needs_attention=bool(shortage))
         case Activity.DISCONNECTED | Activity.CONNECTING:
             return Condition(PrinterState.DISCONNECTED, seen.error or seen.state_text)
         case Activity.ERROR:

@@ -73,7 +73,10 @@ class PrinterLoop:
         self._context = zmq.Context()
         self._dealer = Dealer(self._context, spec.bus_endpoint, spec.identity)
         self._printer = Printer(
-            enabled=spec.enabled, poll_interval_s=spec.poll_interval_s, random=random.random
+            enabled=spec.enabled,
+            poll_interval_s=spec.poll_interval_s,
+            file_retention_s=spec.file_retention_s,
+            random=random.random,
         )
         self._caller = Caller(spec, lambda outcome: self._mailbox.put(CallEnded(outcome)))
         self._push = PushListener(spec.address or "", spec.api_key or "", self._mailbox.put)
@@ -125,7 +128,9 @@ class PrinterLoop:
         for item in self._dealer.receive(now.monotonic):
             if not isinstance(item, Granted):
                 self._perform(self._printer.command(item, now))
-            elif isinstance(item.event, PrinterReady):
+                continue
+            self._printer.recorded(item.event)
+            if isinstance(item.event, PrinterReady):
                 self._perform(self._printer.briefed(now))
             elif isinstance(item.event, PrintStarting):
                 attempt_id = item.event.attempt_id

@@ -14,6 +14,7 @@ from pms.domain.observation import ACTIVE, Activity, Observation
 from pms.domain.states import RUNNING_STATES, UNSTARTED_STATES
 from workers.condition import Condition, condition
 from workers.contact import Contact
+from workers.housekeeping import Housekeeping
 from workers.push_frames import PushChanged, PushClosed, PushOpened, PushSnapshot, PushStimulus
 from workers.steps import (
     AbortTransfer,
@@ -23,12 +24,12 @@ from workers.steps import (
     CallFailed,
     CallOutcome,
     ConnectPrinter,
-    DeleteFile,
     Emit,
     Exit,
     Look,
     MakeCall,
     Moment,
+    Stock,
     Tell,
     TransferOutcome,
     WakePush,
@@ -46,10 +47,16 @@ class Printer:
     """One printer, its OctoPrint and the attempt on it, as this process sees them."""
 
     def __init__(
-        self, *, enabled: bool, poll_interval_s: float, random: Callable[[], float]
+        self,
+        *,
+        enabled: bool,
+        poll_interval_s: float,
+        file_retention_s: float,
+        random: Callable[[], float],
     ) -> None:
         self._enabled = enabled
         self._contact = Contact(poll_interval_s, random)
+        self._housekeeping = Housekeeping(file_retention_s)
         self._task: Task | None = None
         self._ended_attempts: set[int] = set()
         self._briefed = False
@@ -58,7 +65,6 @@ class Printer:
         self._fresh: Observation | None = None
         #: More of the file has arrived at OctoPrint since the last conclusions.
         self._transfer_moved = False
-        self._removable: list[str] = []
         self._reported: tuple[Condition, int | None] | None = None
         self._thinning = Thinning()
 
@@ -128,6 +134,10 @@ class Printer:
             return []
         return self._settle(self._task.granted(granted, now), now)
 
+    def recorded(self, event: Event) -> None:
+        """The coordinator has recorded an event."""
+        self._housekeeping.recorded(event)
+
     def call_ended(self, outcome: CallOutcome, now: Moment) -> list[Action]:
         """The call to OctoPrint that was under way has succeeded or failed."""
         call, self._call = self._call, None
@@ -140,6 +150,8 @@ class Printer:
                 self._task.doubt.settle()
             return self._settle([], now)
         self._contact.want_look(now.monotonic)
+        if isinstance(outcome, Stock):
+            self._housekeeping.took_stock(outcome, now)
         events: Iterable[Event] = ()
         if call is not None and self._task is not None:
             events = self._task.call_ended(call, outcome, now)
@@ -165,6 +177,7 @@ class Printer:
         if self._task is None or self._task.attempt_id != outcome.attempt_id:
             return []
         event = self._task.transferred(outcome, now)
+        self._housekeeping.transferred(outcome, now.monotonic)
         self._contact.want_look(now.monotonic)
         return self._settle([event], now)
 
@@ -232,10 +245,10 @@ class Printer:
 
     def _end_task(self) -> list[Action]:
         task = self._task
-        if task is None or not task.ended:
+        if task is None or task.end is None:
             return []
         self._ended_attempts.add(task.attempt_id)
-        self._removable.append(task.path)
+        self._housekeeping.ended(task.end, task.path)
         self._task = None
         return [AbortTransfer(task.attempt_id)] if task.transferring else []
 
@@ -250,7 +263,7 @@ class Printer:
 
     def _report_condition(self, now: Moment) -> list[Action]:
         attempt_id = self._task.attempt_id if self._task is not None else None
-        present = condition(self._contact, self._task)
+        present = condition(self._contact, self._task, self._housekeeping.shortage)
         if (present, attempt_id) == self._reported:
             return []
         self._reported = (present, attempt_id)
@@ -284,7 +297,10 @@ class Printer:
         if contact.look_is_due(now):
             contact.look_sent()
             return Look(None if task is None else self._path_to_ask_about(task))
-        return self._removal()
+        seen_last = self._seen_at_leisure()
+        if seen_last is None:
+            return None
+        return self._housekeeping.next_call(seen_last, None if task is None else task.path, now)
 
     def _may_connect(self, now: float) -> bool:
         """A broken connection is evidence while the attempt's outcome is open."""
@@ -293,15 +309,10 @@ class Printer:
         allowed = self._enabled and self._briefed and not undecided
         return allowed and self._contact.connect_is_due(now)
 
-    def _removal(self) -> Call | None:
-        seen = self._contact.observation
-        if seen is None or seen.activity is not Activity.OPERATIONAL:
-            return None
-        path = next((path for path in self._removable if path != seen.path), None)
-        if path is None:
-            return None
-        self._removable.remove(path)
-        return DeleteFile(path)
+    def _seen_at_leisure(self) -> Observation | None:
+        """What OctoPrint showed last, if there is nothing to be settled first."""
+        settled = self._briefed and self._contact.trouble is None
+        return self._contact.observation if settled else None
 
     def next_deadline(self) -> float:
         """When `tick` should be called at the latest, monotonic seconds."""
@@ -313,6 +324,9 @@ class Printer:
             deadlines.append(contact.next_connect_at)
         if self._briefed and contact.lost_since is not None and task and task.is_unstarted:
             deadlines.append(contact.lost_since + LOST_PATIENCE_S)
+        seen = self._seen_at_leisure()
+        if seen is not None:
+            deadlines.append(self._housekeeping.next_stock_at(seen, task.path if task else None))
         return min(deadlines)
 
     # -- push and telemetry ------------------------------------------------------------------
@@ -321,6 +335,8 @@ class Printer:
         told = self._progress(snapshot.path, snapshot.progress, snapshot.time_left_s, now.monotonic)
         if snapshot.heaters:
             told += self._thinning.tell(bus.Temperatures(heaters=snapshot.heaters), now.monotonic)
+        if snapshot.server_time is not None:
+            self._housekeeping.heard_clock(snapshot.server_time, now.monotonic)
         self._notice_disagreement(snapshot, now.monotonic)
         return told
 

@@ -64,6 +64,8 @@ class PushSnapshot(Stimulus, frozen=True, kw_only=True):
     time_left_s: float | None = None
     #: Byte offset in the selected file.
     filepos: int | None = None
+    #: Unix time, by OctoPrint's clock.
+    server_time: float | None = None
     #: Empty when there is nothing new.
     heaters: dict[str, Temperature] = {}
 
@@ -94,6 +96,7 @@ class Picture(Answer, frozen=True):
     progress: JobProgress
     #: Readings since the last picture; only the newest is read.
     temps: tuple[msgspec.Raw, ...] = ()
+    server_time: float | None = None
 
 
 class Event(Answer, frozen=True):
@@ -138,6 +141,7 @@ def snapshot(picture: Picture) -> PushSnapshot:
         progress=picture.progress.fraction,
         time_left_s=picture.progress.print_time_left,
         filepos=picture.progress.filepos,
+        server_time=picture.server_time,
         heaters=_heaters(picture.temps[-1]) if picture.temps else {},
     )
 

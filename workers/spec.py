@@ -23,6 +23,8 @@ class WorkerSpec:
     http_timeout_s: float
     upload_timeout_s: float
     transfer_retries: int
+    #: How long files stay on OctoPrint that only a person could want.
+    file_retention_s: float
     cache_folder: Path
     cache_bytes: int
     file_server_base_url: str | None = field(repr=False)

@@ -7,7 +7,7 @@ from datetime import datetime
 from enum import Enum, auto
 
 from pms.bus.messages import Event, Telemetry
-from pms.domain.observation import Observation
+from pms.domain.observation import FileFacts, Observation
 from pms.domain.states import TransferProblem
 
 
@@ -70,6 +70,11 @@ class ProveServer:
     path: str
 
 
+@dataclass(frozen=True, slots=True)
+class TakeStock:
+    """List the files of PMS, and measure the room beside them."""
+
+
 Call = (
     Look
     | ConnectPrinter
@@ -79,6 +84,7 @@ Call = (
     | ResumeFile
     | CancelFile
     | DeleteFile
+    | TakeStock
 )
 
 
@@ -87,6 +93,14 @@ class ServerProof:
     """OctoPrint is provably the same process as before the start, or provably another one."""
 
     same: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Stock:
+    """What PMS has on OctoPrint, and how many bytes are free there, if that is known."""
+
+    files: tuple[FileFacts, ...]
+    free_bytes: int | None
 
 
 class FailureKind(Enum):
@@ -111,7 +125,7 @@ class CallFailed:
     certainly_not_done: bool
 
 
-CallOutcome = Observation | ServerProof | CallFailed | None
+CallOutcome = Observation | ServerProof | Stock | CallFailed | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -125,6 +139,8 @@ class TransferOutcome:
     finish_marker: int | None = None
     problem: TransferProblem | None = None
     detail: str = ""
+    #: How much has to be free on OctoPrint for the file, if that is what it fails for.
+    bytes_needed: int | None = None
 
 
 # Actions.

@@ -47,7 +47,8 @@ class Task:
         self.path = order.remote_path
         self.job_sha1 = order.job_sha1
         self.state = order.believed
-        self.ended = False
+        #: The event with which it is over.
+        self.end: Event | None = None
         #: A person has to say what became of the start, or whether the bed is empty.
         self.question: str | None = None
         self.transferring = False
@@ -65,6 +66,11 @@ class Task:
         self._paused_at_marker = False
         self._tail_ran = False
         self._cleared_by_person = False
+
+    @property
+    def ended(self) -> bool:
+        """Nothing more happens to the attempt."""
+        return self.end is not None
 
     # -- looks --------------------------------------------------------------------
 
@@ -289,7 +295,7 @@ class Task:
         return self._end(self._words.given_back(reason, now))
 
     def _end(self, event: Event) -> Event:
-        self.ended = True
+        self.end = event
         return event
 
     def _ask(self, question: str, now: Moment) -> Iterator[Event]:

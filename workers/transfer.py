@@ -21,7 +21,13 @@ from workers.gcode_sources import (
     LocalSource,
 )
 from workers.octoprint import OctoPrint
-from workers.octoprint_errors import Conflict, OctoPrintError, UploadAborted
+from workers.octoprint_errors import (
+    Conflict,
+    DiskFull,
+    OctoPrintError,
+    UploadAborted,
+    UploadCut,
+)
 from workers.server_proof import KeptSession
 from workers.spec import WorkerSpec
 from workers.steps import BeginTransfer, TransferOutcome
@@ -35,6 +41,17 @@ class WrongFileError(PMSError):
 
 class ChangedFileError(PMSError):
     """A job's file has changed between its copies."""
+
+
+class NoRoomError(PMSError):
+    """OctoPrint's disk has no room for the file."""
+
+    def __init__(self, needed: int, free: int) -> None:
+        super().__init__(
+            f"OctoPrint has {_megabytes(free)} free, the G-code needs {_megabytes(needed)}:"
+            " delete files there"
+        )
+        self.needed = needed
 
 
 class Transfer(threading.Thread):
@@ -85,6 +102,8 @@ class Transfer(threading.Thread):
             except ChangedFileError as error:
                 self._cache.discard(self._request.job_id)
                 return self._failed(TransferProblem.GCODE_UNUSABLE, error)
+            except NoRoomError as error:
+                return self._failed(TransferProblem.NO_ROOM, error, bytes_needed=error.needed)
             except PMSError as error:
                 failures += 1
                 if isinstance(error, WrongFileError):
@@ -108,7 +127,7 @@ class Transfer(threading.Thread):
         ):
             crash_points.reach("gcode_cached")
             self._compare_with_earlier_copies(gcode)
-            _make_room(octoprint, self._request.remote_path)
+            _make_room(octoprint, self._request.remote_path, gcode.size)
             path = octoprint.upload(
                 gcode.path,
                 self._request.remote_path,
@@ -150,9 +169,14 @@ class Transfer(threading.Thread):
             return FileServerSource(base_url, self._spec.http_timeout_s)
         return LocalSource(self._spec.gcode_folder)
 
-    def _failed(self, problem: TransferProblem, error: Exception) -> TransferOutcome:
+    def _failed(
+        self, problem: TransferProblem, error: Exception, bytes_needed: int | None = None
+    ) -> TransferOutcome:
         return TransferOutcome(
-            attempt_id=self._request.attempt_id, problem=problem, detail=str(error)
+            attempt_id=self._request.attempt_id,
+            problem=problem,
+            detail=str(error),
+            bytes_needed=bytes_needed,
         )
 
     def _log(self, error: PMSError, failures: int) -> None:
@@ -171,19 +195,29 @@ class Transfer(threading.Thread):
 
 
 def _blame(error: PMSError) -> TransferProblem:
+    if isinstance(error, DiskFull | UploadCut):
+        return TransferProblem.NO_ROOM
     if isinstance(error, OctoPrintError | WrongFileError):
         return TransferProblem.UPLOAD_FAILED
     return TransferProblem.GCODE_UNAVAILABLE
 
 
-def _make_room(octoprint: OctoPrint, path: str) -> None:
-    """Remove what an earlier database or upload has left under this name.
+def _make_room(octoprint: OctoPrint, path: str, size: int) -> None:
+    """Remove what an earlier database or upload has left under this name, and look at the room.
 
     OctoPrint keeps the print history of a file that is replaced by one of the same content, and
-    a copy that was printed in another life would count as this one.
+    a copy that was printed in another life would count as this one. Of an upload for which the
+    disk is too small it keeps what it could store, for ever.
     """
     if octoprint.file(path) is not None:
         octoprint.delete(path)
+    free = octoprint.free_bytes()
+    if free is not None and free < size:
+        raise NoRoomError(needed=size, free=free)
+
+
+def _megabytes(count: int) -> str:
+    return f"{count / 1e6:.1f} MB"
 
 
 def _verify(octoprint: OctoPrint, path: str, gcode: CachedGcode) -> None:

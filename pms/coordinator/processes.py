@@ -29,6 +29,7 @@ logger = logging.getLogger(__name__)
 MOST_STARTS = 16
 #: How often it is looked who is silent: more than enough for a silence of seconds.
 LISTEN_INTERVAL_S = 0.5
+DAY_S = 86400.0
 
 _ENDED = frozenset({Phase.STOPPED, Phase.FATAL})
 
@@ -157,6 +158,7 @@ class PrinterProcesses:
             http_timeout_s=settings.http_timeout_s,
             upload_timeout_s=settings.upload_timeout_s,
             transfer_retries=settings.transfer_retries,
+            file_retention_s=settings.file_retention_days * DAY_S,
             cache_folder=settings.data_dir / "cache",
             cache_bytes=settings.cache_bytes,
             file_server_base_url=settings.file_server_base_url,

@@ -24,9 +24,11 @@ from pms.domain.states import (
 
 #: How long a printer takes no new copy after a transfer to it has failed.
 REST_AFTER_FAILED_TRANSFER = timedelta(seconds=60)
+#: The same, after its OctoPrint had no room for the file: a person has to make some.
+REST_WITHOUT_ROOM = timedelta(minutes=5)
 #: The same, after OctoPrint has refused to start what was sent to it.
 REST_AFTER_REFUSED_START = timedelta(seconds=60)
-LONGEST_REST = max(REST_AFTER_FAILED_TRANSFER, REST_AFTER_REFUSED_START)
+LONGEST_REST = max(REST_AFTER_FAILED_TRANSFER, REST_WITHOUT_ROOM, REST_AFTER_REFUSED_START)
 #: How long a job waits before its unusable G-code is asked for again.
 GCODE_RETRY_AFTER = timedelta(minutes=5)
 
@@ -233,7 +235,8 @@ def transfer_failed(
         return effects
     if problem is TransferProblem.GCODE_UNUSABLE:
         return [*effects, RaiseAttention(detail), PostponeJob(at + GCODE_RETRY_AFTER)]
-    return [*effects, RestPrinter(at + REST_AFTER_FAILED_TRANSFER)]
+    full = problem is TransferProblem.NO_ROOM
+    return [*effects, RestPrinter(at + (REST_WITHOUT_ROOM if full else REST_AFTER_FAILED_TRANSFER))]
 
 
 def starting(copy: Copy) -> list[Effect]:

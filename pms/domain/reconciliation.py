@@ -6,6 +6,7 @@ certain the safe reading holds: the print was started, the bed is occupied, a pe
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import Enum, auto
 
@@ -266,6 +267,9 @@ def remote_path(job_id: int, print_id: int, number: int) -> str:
     return f"{REMOTE_FOLDER}/job-{job_id}_print-{print_id}_try-{number}.gcode"
 
 
+_REMOTE_PATH = re.compile(rf"{REMOTE_FOLDER}/job-[0-9]+_print-[0-9]+_try-[0-9]+\.gcode")
+
+
 def is_ours(path: str | None) -> bool:
     """Whether the path is one that PMS gives."""
-    return path is not None and path.startswith(f"{REMOTE_FOLDER}/job-")
+    return path is not None and _REMOTE_PATH.fullmatch(path) is not None

@@ -106,3 +106,5 @@ class TransferProblem(StrEnum):
     GCODE_UNAVAILABLE = "gcode_unavailable"
     #: OctoPrint would not take the file, or took another one.
     UPLOAD_FAILED = "upload_failed"
+    #: OctoPrint's disk has no room for the file, or seems to have none.
+    NO_ROOM = "no_room"

@@ -592,6 +592,7 @@ def worker_spec(address: str, endpoints: Endpoints, folder: Path) -> WorkerSpec:
         http_timeout_s=10 * TIMEOUT_S,
         upload_timeout_s=10 * TIMEOUT_S,
         transfer_retries=5,
+        file_retention_s=0,
         cache_folder=folder,
         cache_bytes=MIB,
         file_server_base_url=None,

@@ -40,6 +40,8 @@ from workers.steps import (
     ResumeFile,
     ServerProof,
     StartFile,
+    Stock,
+    TakeStock,
 )
 
 SIZE, MARKER = 100, 90
@@ -103,6 +105,8 @@ class Machine:
                 return self.cancel()
             case DeleteFile(path):
                 self.histories.pop(path, None)
+            case TakeStock():
+                return Stock(tuple(map(self._facts, self.histories)), free_bytes=SIZE)
             case _:
                 assert_never(call)
         return None
@@ -119,19 +123,22 @@ class Machine:
         if self.up and not self.hung:
             self.kept = (path, self.process)
 
+    def _facts(self, path: str) -> FileFacts:
+        """Every file is so old that it may be removed, as far as its age goes."""
+        history = self.histories[path]
+        return FileFacts(
+            path=path,
+            size=SIZE,
+            sha1=SHA1,
+            uploaded_at=0.0,
+            successes=history.count(True),
+            failures=history.count(False),
+            last_success=history[-1] if history else None,
+            last_print_time_s=1.0 if history and history[-1] else None,
+        )
+
     def _look(self, path: str | None) -> Observation:
-        history = None if path is None else self.histories.get(path)
-        facts = None
-        if path is not None and history is not None:
-            facts = FileFacts(
-                path=path,
-                size=SIZE,
-                sha1=SHA1,
-                successes=history.count(True),
-                failures=history.count(False),
-                last_success=history[-1] if history else None,
-                last_print_time_s=1.0 if history and history[-1] else None,
-            )
+        facts = self._facts(path) if path in self.histories else None
         return Observation(
             activity=self.activity, path=self.selected, filepos=self.filepos, file=facts
         )

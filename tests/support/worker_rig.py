@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 from pms.bus import messages as bus
 from pms.bus.messages import Event
@@ -38,6 +38,7 @@ SHA1 = "a" * 40
 MARKER = 90
 BEGAN = datetime(2026, 3, 1, tzinfo=UTC)
 POLL_S = 10.0
+RETENTION_S = 86400.0
 
 
 def facts(**changes: Any) -> FileFacts:
@@ -79,6 +80,9 @@ SAME, ANOTHER = ServerProof(same=True), ServerProof(same=False)
 class Rig:
     """Drives a printer and keeps what comes out; fails where two calls are made at once."""
 
+    #: Of files on OctoPrint; a test may change it.
+    retention_s: ClassVar[float] = RETENTION_S
+
     enabled: bool = True
     now: float = 1000.0
     call: Call | None = None
@@ -91,7 +95,12 @@ class Rig:
     proof: CallOutcome = SAME
 
     def __post_init__(self) -> None:
-        self.printer = Printer(enabled=self.enabled, poll_interval_s=POLL_S, random=lambda: 0.5)
+        self.printer = Printer(
+            enabled=self.enabled,
+            poll_interval_s=POLL_S,
+            file_retention_s=self.retention_s,
+            random=lambda: 0.5,
+        )
 
     @property
     def moment(self) -> Moment:
@@ -137,8 +146,14 @@ class Rig:
 
     def transferred(self, **changes: Any) -> None:
         good = {"remote_path": PATH, "size": 100, "sha1": SHA1, "finish_marker": MARKER}
-        outcome = TransferOutcome(attempt_id=1, **{**good, **changes})
+        outcome = TransferOutcome(**{"attempt_id": 1, **good, **changes})
         self.do(self.printer.transfer_ended(outcome, self.moment))
+
+    def record(self) -> None:
+        """The coordinator records what has happened so far."""
+        for event in self.events:
+            self.printer.recorded(event)
+        self.do(self.printer.tick(self.moment))
 
     def wait(self, seconds: float) -> None:
         self.now += seconds

@@ -45,6 +45,7 @@ def test_defaults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         stall_minutes=30,
         max_copies=1000,
         event_retention_days=90,
+        file_retention_days=7,
         delete_files_when_completed=False,
         legacy_print_finished=False,
     )
@@ -83,6 +84,7 @@ def test_an_empty_variable_counts_as_unset() -> None:
         ("max_copies", "PMS_MAX_COPIES", "1000000", 1_000_000),
         ("stall_minutes", "PMS_STALL_MINUTES", "0.1", 0.1),
         ("event_retention_days", "PMS_EVENT_RETENTION_DAYS", "7", 7),
+        ("file_retention_days", "PMS_FILE_RETENTION_DAYS", "0", 0),
         ("file_server_base_url", "FILE_SERVER_BASE_URL", "http://f:80/", "http://f:80"),
         ("file_server_base_url", "FILE_SERVER_BASE_URL", "https://f/a/b", "https://f/a/b"),
         ("data_dir", "PMS_DATA_DIR", "/var/lib/pms", Path("/var/lib/pms")),

@@ -20,6 +20,7 @@ from hypothesis.stateful import (
 )
 
 from pms.bus import messages as bus
+from pms.bus.dealer import Granted
 from pms.bus.messages import Command, Event
 from pms.domain.observation import Activity
 from pms.domain.states import AttemptState, Bed, PrintStatus, TransferProblem
@@ -43,6 +44,7 @@ from workers.steps import (
     CallFailed,
     CallOutcome,
     ConnectPrinter,
+    DeleteFile,
     Emit,
     FailureKind,
     MakeCall,
@@ -85,7 +87,7 @@ class Farm(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.now = 1000.0
-        self.to_worker: deque[Command | tuple[int, bool]] = deque()
+        self.to_worker: deque[Command | Granted] = deque()
         self.to_book: deque[Event] = deque()
         self.call: Call | None = None
         #: The answer to the call, once OctoPrint has dealt with it.
@@ -133,9 +135,13 @@ class Farm(RuleBasedStateMachine):
             assert attempt is not None, "a start for nobody"
             assert attempt.state is AttemptState.STARTING, "a start without a grant"
             assert self.book.bed is Bed.OCCUPIED
+        if isinstance(call, DeleteFile):
+            assert self.book.live is None or call.path != self.book.path, "evidence is destroyed"
 
     def start_worker(self) -> None:
-        self.printer = Printer(enabled=True, poll_interval_s=10.0, random=lambda: 0.5)
+        self.printer = Printer(
+            enabled=True, poll_interval_s=10.0, file_retention_s=86400.0, random=lambda: 0.5
+        )
         self.do(self.printer.tick(self.moment))
         for command in self.book.brief():
             self.do(self.printer.command(command, self.moment))
@@ -197,8 +203,7 @@ class Farm(RuleBasedStateMachine):
     def record_event(self) -> None:
         event = self.to_book.popleft()
         granted = self.book.record(event)
-        if isinstance(event, bus.PrintStarting):
-            self.to_worker.append((event.attempt_id, granted))
+        self.to_worker.append(Granted(event=event, granted=granted))
         if isinstance(event, bus.PrintFinished) and self.book.autostart:
             self.send(self.book.eject())
 
@@ -210,10 +215,13 @@ class Farm(RuleBasedStateMachine):
     @rule()
     def hear_coordinator(self) -> None:
         item = self.to_worker.popleft()
-        if isinstance(item, tuple):
-            self.do(self.printer.start_granted(*item, self.moment))
-        else:
+        if not isinstance(item, Granted):
             self.do(self.printer.command(item, self.moment))
+            return
+        self.printer.recorded(item.event)
+        if isinstance(item.event, bus.PrintStarting):
+            attempt_id = item.event.attempt_id
+            self.do(self.printer.start_granted(attempt_id, item.granted, self.moment))
 
     @rule(rounds=st.integers(1, 12), seconds=st.sampled_from([0.1, 0.6, 3.1]))
     def go_on(self, rounds: int, seconds: float) -> None:

@@ -12,8 +12,10 @@ import pytest
 from pms.domain import printing
 from pms.domain.printing import (
     GCODE_RETRY_AFTER,
+    LONGEST_REST,
     REST_AFTER_FAILED_TRANSFER,
     REST_AFTER_REFUSED_START,
+    REST_WITHOUT_ROOM,
     Announce,
     Announcement,
     CheckJobComplete,
@@ -138,6 +140,7 @@ def counted(seconds: int) -> CountPrint:
 
 
 REST = RestPrinter(AT + REST_AFTER_FAILED_TRANSFER)
+LONG_REST = RestPrinter(AT + REST_WITHOUT_ROOM)
 REFUSED_REST = RestPrinter(AT + REST_AFTER_REFUSED_START)
 TAKEN_BACK = "taken back from the printer"
 UNSTARTED_EACH = (S.CLAIMED, S.TRANSFERRING, S.STAGED)
@@ -164,6 +167,10 @@ LIFE: dict[str, tuple[Callable[[Copy], list[Effect]], dict[AttemptState, list[Ef
     "transfer failed at OctoPrint": (
         lambda copy: transfer_failed(copy, TransferProblem.UPLOAD_FAILED),
         each(UNSTARTED_EACH, returned_because("no file", REST)),
+    ),
+    "no room at OctoPrint": (
+        lambda copy: transfer_failed(copy, TransferProblem.NO_ROOM),
+        each(UNSTARTED_EACH, returned_because("no file", LONG_REST)),
     ),
     "transfer failed at the file server": (
         lambda copy: transfer_failed(copy, TransferProblem.GCODE_UNAVAILABLE),
@@ -400,6 +407,15 @@ def test_a_failed_transfer_of_an_unwanted_copy_blames_nobody(
     problem: TransferProblem, changes: dict[str, Any]
 ) -> None:
     assert transfer_failed(copy_in(S.TRANSFERRING, **changes), problem) == cancelled_with()
+
+
+@pytest.mark.parametrize("problem", TransferProblem)
+def test_no_rest_is_so_long_that_it_would_be_taken_for_one_of_another_clock(
+    problem: TransferProblem,
+) -> None:
+    effects = transfer_failed(copy_in(S.TRANSFERRING), problem)
+    rests = [effect.until - AT for effect in effects if isinstance(effect, RestPrinter)]
+    assert all(rest <= LONGEST_REST for rest in rests)
 
 
 @pytest.mark.parametrize("state", sorted(RUNNING_STATES))

@@ -142,6 +142,10 @@ class TestConversation:
         reported, _, _ = play({"connected": {"version": "1"}}, picture(kind))
         assert reported == [PushOpened(), IDLE]
 
+    def test_a_picture_tells_octoprints_time(self) -> None:
+        reported, _, _ = play(picture(serverTime=1795439829.5))
+        assert reported[1] == msgspec.structs.replace(IDLE, server_time=1795439829.5)
+
     def test_is_open_only_once(self) -> None:
         reported, _, _ = play(picture("history"), picture(), event("PrintStarted"))
         assert reported == [PushOpened(), IDLE, IDLE, PushChanged(kind="PrintStarted")]

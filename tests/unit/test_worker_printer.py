@@ -128,6 +128,7 @@ def test_the_next_copy_follows_and_the_old_file_goes() -> None:
     rig = finished()
     rig.command(CLEAR)
     rig.look(DONE)
+    rig.record()
     settled(rig)
     rig.command(order(attempt_id=2, remote_path="pms/job-3_print-4_try-1.gcode"))
     assert isinstance(rig.others[-1], BeginTransfer)

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-import pty
-import signal
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -377,37 +374,6 @@ def test_watching_survives_the_coordinators_restart(commands: Commands) -> None:
             assert json.loads(watching.lines()[0]) == STATUS
     finally:
         first.close()
-
-
-def test_watching_on_a_terminal_draws_bars(
-    commands: Commands, coordinator: CoordinatorSockets
-) -> None:
-    terminal, end = pty.openpty()
-    environment = commands.environment | {"TERM": "xterm", "COLUMNS": "100", "LINES": "30"}
-    process = subprocess.Popen(
-        command_line(("watch",)), env=environment, stdin=end, stdout=end, stderr=end
-    )
-    os.close(end)
-    os.set_blocking(terminal, False)
-    output = bytearray()
-
-    def shown(text: str) -> bool:
-        with suppress(BlockingIOError):
-            output.extend(os.read(terminal, 65536))
-        return text in output.decode(errors="replace")
-
-    try:
-        wait_until(lambda: shown("25 %"), TIMEOUT_S, "the printer's progress")
-        coordinator.progress = 0.75
-        wait_until(lambda: shown("75 %"), TIMEOUT_S, "the progress that telemetry tells")
-        assert shown("━")
-        process.send_signal(signal.SIGINT)
-        assert process.wait(TIMEOUT_S) == 0
-        wait_until(lambda: shown("\x1b[?25h"), TIMEOUT_S, "the cursor")
-    finally:
-        process.kill()
-        process.wait()
-        os.close(terminal)
 
 
 @pytest.mark.parametrize(("outcome", "code"), [("completed", 0), ("cancelled", 1), ("rejected", 1)])

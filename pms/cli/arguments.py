@@ -57,6 +57,27 @@ def add_command(
     return parser
 
 
+def add_completion(commands: Commands, program: str) -> None:
+    """Add the command that prints a shell's completion script for the program."""
+    parser = add_command(
+        commands,
+        "completion",
+        "pms.cli.completion:completion",
+        "print a script with which a shell completes this program",
+        description=f"""\
+Print a script with which a shell completes {program}. Bash reads it from
+~/.local/share/bash-completion/completions/{program} (with the package bash-completion),
+fish from ~/.config/fish/completions/{program}.fish, and zsh from the file _{program}
+in a folder of its fpath.""",
+        examples=f"""
+{program} completion bash > ~/.local/share/bash-completion/completions/{program}
+{program} completion fish > ~/.config/fish/completions/{program}.fish
+{program} completion zsh > ~/.zfunc/_{program}""",
+    )
+    parser.add_argument("shell", choices=("bash", "zsh", "fish"))
+    parser.set_defaults(program=program)
+
+
 def whole_number(minimum: int, maximum: int) -> Callable[[str], int]:
     """Read a whole number between both limits."""
 

@@ -16,6 +16,7 @@ from pms.cli.arguments import (
     MAX_INTEGER,
     add_command,
     add_commands,
+    add_completion,
     material,
     name,
     new_parser,
@@ -58,6 +59,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_printers(commands)
     _add_events(commands)
     _add_demo(commands)
+    add_completion(commands, PROGRAM)
     return parser
 
 

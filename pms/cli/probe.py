@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from pms import __version__
 from pms.cli import command
-from pms.cli.arguments import add_command, add_commands, name, new_parser
+from pms.cli.arguments import add_command, add_commands, add_completion, name, new_parser
 
 PROGRAM = "pms-probe"
 
@@ -51,4 +51,5 @@ pms-probe state printer.local --api-key KEY --json""",
         json=True,
     )
     bus.add_argument("--printer", metavar="P", type=name, help="only of this printer, name or id")
+    add_completion(commands, PROGRAM)
     return parser

@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
@@ -121,8 +121,9 @@ class Running:
         return self.wait_for_exit()
 
 
-def command_line(arguments: tuple[object, ...]) -> list[Any]:
+def command_line(arguments: Sequence[object]) -> list[Any]:
+    """The command as a process is started; the program is pms-coordinator unless it is named."""
     name = "pms-coordinator"
-    if arguments and arguments[0] == "pms-probe":
-        name, arguments = "pms-probe", arguments[1:]
+    if arguments and arguments[0] in ("pms-coordinator", "pms-probe"):
+        name, arguments = str(arguments[0]), arguments[1:]
     return [Path(sys.executable).with_name(name), *map(str, arguments)]

@@ -30,6 +30,7 @@ class Terminal:
         environment: Mapping[str, str],
         columns: int = 80,
         lines: int = 24,
+        folder: Path | None = None,
     ) -> None:
         self._screen = pyte.Screen(columns, lines)
         self._stream = pyte.ByteStream(self._screen)
@@ -41,6 +42,7 @@ class Terminal:
         self.process = subprocess.Popen(
             # Its controlling terminal, so that Ctrl-C and a hang-up reach it.
             ["setsid", "--ctty", *command],
+            cwd=folder,
             env={k: v for k, v in environment.items() if k not in size} | {"TERM": "xterm"},
             stdin=self._slave,
             stdout=self._slave,

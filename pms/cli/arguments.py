@@ -78,6 +78,22 @@ in a folder of its fpath.""",
     parser.set_defaults(program=program)
 
 
+def add_limit(parser: argparse.ArgumentParser, what: str, default: int) -> None:
+    """Let a command take `--limit N`."""
+    parser.add_argument(
+        "--limit",
+        metavar="N",
+        type=whole_number(1, 100_000),
+        default=default,
+        help=f"at most so many {what}; default: {default}",
+    )
+
+
+def add_yes(parser: argparse.ArgumentParser) -> None:
+    """Let a command that asks first take `--yes`."""
+    parser.add_argument("--yes", action="store_true", help="do it without asking")
+
+
 def whole_number(minimum: int, maximum: int) -> Callable[[str], int]:
     """Read a whole number between both limits."""
 

@@ -6,7 +6,6 @@ import io
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from rich.console import Console
 
 from pms.bus import messages as bus
 from pms.bus.messages import Event, Telemetry, Temperature
-from pms.cli import command, follow, probe, probe_bus
+from pms.cli import command, follow, probe_bus
 from pms.cli.coordinator import build_parser, main
 from pms.cli.events import describe as describe_event
 from pms.cli.farm_view import attention_lines, overview, percent_in_steps, queue_lines
@@ -138,21 +137,6 @@ def test_wrong_usage_is_exit_code_2(line: str, capsys: pytest.CaptureFixture[str
         main(line.split())
     assert stopped.value.code == 2
     assert capsys.readouterr().err.startswith("usage: pms-coordinator")
-
-
-def _parsers(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
-    yield parser
-    for action in parser._actions:
-        if isinstance(action, argparse._SubParsersAction):
-            for child in action.choices.values():
-                yield from _parsers(child)
-
-
-def test_every_help_can_be_shown_and_has_examples() -> None:
-    for parser in [*_parsers(build_parser()), *_parsers(probe.build_parser())]:
-        text = parser.format_help()
-        groups = parser.prog in ("pms-coordinator job", "pms-coordinator printer")
-        assert groups or "examples:\n  pms-" in text, parser.prog
 
 
 def test_the_tree_of_commands_imports_nothing_heavy() -> None:

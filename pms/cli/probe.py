@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pms import __version__
 from pms.cli import command
 from pms.cli.arguments import add_command, add_commands, add_completion, name, new_parser
+from pms.cli.report_commands import add_reports
 
 PROGRAM = "pms-probe"
 
@@ -51,5 +52,6 @@ pms-probe state printer.local --api-key KEY --json""",
         json=True,
     )
     bus.add_argument("--printer", metavar="P", type=name, help="only of this printer, name or id")
+    add_reports(commands)
     add_completion(commands, PROGRAM)
     return parser

@@ -426,3 +426,22 @@ def test_an_octoprint_is_looked_at(commands: Commands, octoprint_factory: OctoPr
     complaint = commands.refused("pms-probe", "state", server.url, "--api-key", KEY)
     assert "does not accept the printer's api_key" in complaint
     assert "malformed" in commands.refused("pms-probe", "state", "http://", "--api-key", KEY)
+
+
+def test_a_waiting_job_is_explained_from_the_database(
+    commands: Commands, store: Database, tmp_path: Path
+) -> None:
+    job_id = commands.json("submit", gcode_file(tmp_path), "--copies", 3)["job_id"]
+    told = commands.json("pms-probe", "explain", "job", job_id)
+    assert [story["account"]["why"] for story in told["copies"]] == ["there are no printers"] * 3
+    text = commands.run("pms-probe", "explain", "job", job_id)
+    assert "prints 1 to 3 (3 copies): each waits" in text
+    assert "1. no coordinator runs" in text
+    assert "2. add a printer" in text
+    assert "there is no job 99" in commands.refused("pms-probe", "explain", "job", 99)
+    assert "there is no print 99" in commands.refused("pms-probe", "explain", "print", 99)
+
+
+def test_explaining_makes_no_database(commands: Commands) -> None:
+    assert "there is no database" in commands.refused("pms-probe", "explain", "job", 1)
+    assert not commands.data_dir.exists()

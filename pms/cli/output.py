@@ -53,12 +53,12 @@ def show_line(text: str) -> None:
 
 def show_json(data: Any) -> None:
     """Print one JSON value over several lines."""
-    print(json.dumps(data, indent=2, default=_plain))
+    print(json.dumps(data, indent=2, default=plain))
 
 
 def show_json_line(data: Any) -> None:
     """Print one JSON value of several, on a line of its own, at once."""
-    print(json.dumps(data, default=_plain), flush=True)
+    print(json.dumps(data, default=plain), flush=True)
 
 
 def warn(text: str) -> None:
@@ -136,7 +136,8 @@ def count(number: int, singular: str, plural: str = "") -> str:
     return f"{number} {singular if number == 1 else plural or singular + 's'}"
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """What `json.dumps` cannot write by itself."""
     if isinstance(value, datetime):
         return value.isoformat()
     if dataclasses.is_dataclass(value) and not isinstance(value, type):

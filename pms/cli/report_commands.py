@@ -28,3 +28,28 @@ pms-probe explain job 12 --json""",
     )
     explain.add_argument("what", choices=("job", "print"), help="what the number is the id of")
     explain.add_argument("id", metavar="ID", type=row_id)
+    bundle = add_command(
+        commands,
+        "bundle",
+        "pms.cli.probe_bundle:bundle",
+        "pack what a bug report needs into a zip, without anything secret",
+        description="Pack versions, settings, the farm's status, the newest rows of PMS's tables, "
+        "the last lines of logs and what each OctoPrint answers into a zip, and say what went in. "
+        "Every secret is replaced by ***. What is away is left out, and that is said. Without "
+        "--log, the logs that supervisord makes by itself are looked for.",
+        examples="""
+pms-probe bundle
+pms-probe bundle report.zip --log /var/log/pms.log
+journalctl -u pms -n 2000 | pms-probe bundle --log -""",
+        json=True,
+    )
+    bundle.add_argument(
+        "file", metavar="FILE", nargs="?", help="default: pms-bundle- with the time, in this folder"
+    )
+    bundle.add_argument(
+        "--log",
+        metavar="FILE",
+        action="append",
+        default=[],
+        help="a log of the coordinator, - for what is piped in; may be given several times",
+    )

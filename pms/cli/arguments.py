@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+import itertools
+from collections.abc import Callable, Collection, Sequence
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     # Only the stubs know this class as generic.
@@ -16,9 +17,47 @@ MAX_ID = 2**63 - 1
 MAX_INTEGER = 2**31 - 1
 
 
-def new_parser(program: str, description: str, examples: str) -> argparse.ArgumentParser:
+class Parser(argparse.ArgumentParser):
+    """Takes options between words, too.
+
+    By itself, argparse fills a word that may be left out as soon as an option follows.
+    """
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As argparse's, with the words of a command brought together."""
+        if args is not None and self._subparsers is None:
+            valued = {
+                name for name, action in self._option_string_actions.items() if action.nargs != 0
+            }
+            args = options_first(args, valued)
+        return super().parse_known_args(args, namespace)
+
+
+def options_first(arguments: Sequence[str], valued: Collection[str]) -> list[str]:
+    """The same arguments, each option, and the value of one in `valued`, before all words."""
+    options: list[str] = []
+    words: list[str] = []
+    left = iter(arguments)
+    for argument in left:
+        if argument == "--":
+            return [*options, "--", *words, *left]
+        if not argument.startswith("-") or argument == "-":
+            words.append(argument)
+            continue
+        options.append(argument)
+        if argument in valued:
+            options += itertools.islice(left, 1)
+    return [*options, *words]
+
+
+def new_parser(
+    program: str,
+    description: str,
+    examples: str,
+    kind: type[argparse.ArgumentParser] = argparse.ArgumentParser,
+) -> argparse.ArgumentParser:
     """A program's parser, which shows examples at the end of its help."""
-    return argparse.ArgumentParser(
+    return kind(
         prog=program,
         description=description,
         epilog=_epilog(examples),

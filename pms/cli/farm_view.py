@@ -10,7 +10,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from pms.cli.columns import Cell, Column, aligned
-from pms.cli.output import ROUNDING, count, duration, moment, percent, visible
+from pms.cli.output import ROUNDING, count, duration, moment, percent, rough_percent, visible
 from pms.domain.states import Bed, PrinterState
 
 Status = dict[str, Any]
@@ -19,8 +19,6 @@ Printer = dict[str, Any]
 #: Below this width, models and temperatures give way.
 WIDE = 110
 BAR_WIDTH = 16
-#: How often a print is told to have come further until it is done.
-STEPS = 10
 #: Reasons, and jobs within a reason, that are listed before the rest is only counted.
 REASONS_SHOWN = 8
 JOBS_SHOWN = 6
@@ -128,7 +126,7 @@ def percent_in_steps(printer: Printer) -> str:
     share = share_done(printer)
     if share is None:
         return ""
-    words = percent(int(share * STEPS + ROUNDING) / STEPS)
+    words = rough_percent(share)
     return f"{words} sent" if printer["state"] == PrinterState.TRANSFERRING else words
 
 

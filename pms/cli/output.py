@@ -16,8 +16,11 @@ from rich.text import Text
 
 #: Wide enough that nothing is cut in a file or for grep.
 WIDTH_WITHOUT_TERMINAL = 200
+UNIT_BYTES = 1024
 #: Added before rounding down, because shares such as 0.29 are stored a little smaller.
 ROUNDING = 1e-9
+#: How often a print is told to have come further until it is done.
+STEPS = 10
 
 
 def console(stream: TextIO | None = None) -> Console:
@@ -82,6 +85,16 @@ def table(*columns: str, right: Iterable[str] = (), title: str = "") -> Table:
     return made
 
 
+def facts(rows: Iterable[tuple[str, RenderableType | int | None]]) -> Table:
+    """A table of names and what there is to say of each."""
+    made = Table.grid(padding=(0, 2, 0, 0))
+    made.add_column(style="bold", no_wrap=True)
+    made.add_column(overflow="fold")
+    for name, value in rows:
+        add_row(made, name, value)
+    return made
+
+
 def add_row(target: Table, *values: RenderableType | int | float | None, style: str = "") -> None:
     """Add a row; texts are shown as they are, and None as a dash."""
     target.add_row(*(_cell(value) for value in values), style=style)
@@ -129,6 +142,20 @@ def percent(share: float | None) -> str:
     if share is None:
         return "-"
     return f"{int(share * 100 + ROUNDING)} %"
+
+
+def rough_percent(share: float) -> str:
+    """A share in steps of ten, for lines that should not follow each other too closely."""
+    return percent(int(share * STEPS + ROUNDING) / STEPS)
+
+
+def data_size(size_bytes: float) -> str:
+    """A number of bytes, in the largest unit of which it has one."""
+    for unit in ("B", "KiB", "MiB"):
+        if size_bytes < UNIT_BYTES:
+            return f"{size_bytes:.0f} B" if unit == "B" else f"{size_bytes:.1f} {unit}"
+        size_bytes /= UNIT_BYTES
+    return f"{size_bytes:.1f} GiB"
 
 
 def count(number: int, singular: str, plural: str = "") -> str:

@@ -6,7 +6,6 @@ OctoPrint takes an order before it has had its effect, so each is waited for.
 from __future__ import annotations
 
 import argparse
-import time
 from collections.abc import Callable
 
 from pms.cli.confirm import confirm
@@ -17,7 +16,6 @@ from pms.domain.observation import Observation
 from pms.errors import PMSError, RefusedError
 from workers.octoprint_console import Console
 
-LOOK_INTERVAL_S = 0.2
 #: Longer than a print needs to pause while it heats up, or a dead port to be given up.
 EFFECT_TIMEOUT_S = 60.0
 
@@ -61,27 +59,19 @@ def _check(order: Order, seen: Observation, name: str, *, force: bool) -> None:
 
 def _carry_out(session: ProbeSession, order: Order, before: Observation) -> Observation:
     """Give the order; returns what its effect looks like."""
-    call(session.octoprint, order)
-    given_at = time.monotonic()
-    while True:
-        seen = session.octoprint.look()
-        waited_s = time.monotonic() - given_at
+
+    def reached(seen: Observation, waited_s: float) -> bool:
         done = outcome(order, before, seen, waited_s)
-        if done:
-            return seen
-        why = f": {seen.error}" if seen.error else ""
         if done is False:
-            raise PMSError(f"{session.name} has taken it, but is {seen.state_text} now{why}")
-        if waited_s > EFFECT_TIMEOUT_S:
-            raise PMSError(
-                f"{session.name} has taken it, but is still {seen.state_text} after "
-                f"{EFFECT_TIMEOUT_S:.0f} s{why}"
-            )
-        time.sleep(LOOK_INTERVAL_S)
+            why = f": {seen.error}" if seen.error else ""
+            raise PMSError(f"{session.name} has taken the order, but is {seen.state_text} now{why}")
+        return done is True
+
+    _give(session.octoprint, order)
+    return session.wait(reached, EFFECT_TIMEOUT_S)
 
 
-def call(octoprint: Console, order: Order) -> None:
-    """Tell OctoPrint."""
+def _give(octoprint: Console, order: Order) -> None:
     calls: dict[Order, Callable[[], None]] = {
         Order.PAUSE: octoprint.pause,
         Order.RESUME: octoprint.resume,

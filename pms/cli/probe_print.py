@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import time
 from pathlib import Path
 
 from pms.cli.confirm import confirm
@@ -13,9 +12,8 @@ from pms.cli.probe_session import ProbeSession, open_session
 from pms.domain.observation import ACTIVE, Activity, FileFacts, Observation
 from pms.domain.reconciliation import is_ours
 from pms.domain.states import Bed
-from pms.errors import PMSError, RefusedError
+from pms.errors import RefusedError
 
-LOOK_INTERVAL_S = 0.2
 START_TIMEOUT_S = 15.0
 
 
@@ -32,7 +30,8 @@ def print_file(options: argparse.Namespace) -> int:
         # A person may have taken long to answer.
         _check(session, path)
         session.octoprint.start(path)
-        seen = _wait(session, file)
+        # That OctoPrint has taken the order proves nothing.
+        seen = session.wait(lambda seen, _: started(seen, file), START_TIMEOUT_S, path)
     if options.json:
         show_json({"path": path, "activity": seen.activity, "state_text": seen.state_text})
     else:
@@ -75,21 +74,6 @@ def objection(path: str, seen: Observation, belief: Belief | Unknown) -> str | N
     if belief.printer.bed is Bed.OCCUPIED:
         return f"its bed is occupied; if it is empty, say so with `pms-coordinator clear {name}`"
     return None
-
-
-def _wait(session: ProbeSession, before: FileFacts) -> Observation:
-    """Wait until the file prints, or has printed; OctoPrint's taking the order proves neither."""
-    deadline = time.monotonic() + START_TIMEOUT_S
-    while True:
-        seen = session.octoprint.look(before.path)
-        if started(seen, before):
-            return seen
-        if time.monotonic() > deadline:
-            raise PMSError(
-                f"{session.name} has taken the order, but does not print {before.path}: "
-                f"it is {seen.state_text} after {START_TIMEOUT_S:.0f} s"
-            )
-        time.sleep(LOOK_INTERVAL_S)
 
 
 def started(seen: Observation, before: FileFacts) -> bool:

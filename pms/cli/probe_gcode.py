@@ -16,6 +16,8 @@ from workers.push_console import ConsoleStimulus, PushTerminal
 from workers.push_frames import PushOpened, PushSnapshot
 
 PUSH_TIMEOUT_S = 10.0
+#: How soon it is noticed that none opens.
+PUSH_WAIT_S = 0.1
 
 
 def gcode(options: argparse.Namespace) -> int:
@@ -57,8 +59,8 @@ def objection(seen: Observation, *, force: bool) -> str | None:
 def _wait_until_open(push: Push, name: str) -> None:
     """The answer comes over push, so without it nothing is sent."""
     deadline = time.monotonic() + PUSH_TIMEOUT_S
-    while (left_s := deadline - time.monotonic()) > 0:
-        if any(isinstance(stimulus, PushOpened) for stimulus in push.wait(left_s)):
+    while not push.problem and time.monotonic() < deadline:
+        if any(isinstance(stimulus, PushOpened) for stimulus in push.wait(PUSH_WAIT_S)):
             return
     why = f": {push.problem}" if push.problem else ""
     raise PMSError(f"nothing sent to {name}, since no push connection opens{why}")

@@ -40,7 +40,7 @@ def print_file(options: argparse.Namespace) -> int:
 
 
 def _file(session: ProbeSession, path: str) -> FileFacts:
-    file = session.octoprint.file(path)
+    file = None if path.startswith("/") else session.octoprint.file(path)
     if file is not None:
         return file
     hint = "see `pms-probe files`"

@@ -34,7 +34,7 @@ class Upload:
 def upload(options: argparse.Namespace) -> int:
     """Store the file; it is neither selected nor printed."""
     local: Path = options.file
-    remote = options.to or local.name
+    remote = options.to.strip("/") if options.to else local.name
     with open_session(options) as session:
         _check(session, remote, overwrite=options.overwrite)
         done = send(session, local, remote, overwrite=options.overwrite)

@@ -26,7 +26,6 @@ from tests.support.commands import KEY, TIMEOUT_S, Commands, command_line
 from tests.support.control_socket import PRINTER, STATUS, CoordinatorSockets
 from tests.support.gcode import dwelling_gcode
 from tests.support.postgres import Database as PostgreSQL
-from tests.support.printers import OctoPrintFactory
 from tests.support.waiting import wait_until
 
 NOW = datetime(2026, 5, 4, 12, 0, tzinfo=UTC)
@@ -417,15 +416,20 @@ def test_the_bus_is_listened_to(commands: Commands, coordinator: CoordinatorSock
     assert "it has mk4-1" in commands.refused("pms-probe", "bus", "--printer", "other")
 
 
-def test_an_octoprint_is_looked_at(commands: Commands, octoprint_factory: OctoPrintFactory) -> None:
-    (server,) = octoprint_factory()
-    state = commands.json("pms-probe", "state", server.url, "--api-key", server.api_key)
-    assert (state["address"], state["activity"]) == (server.url, "operational")
-    text = commands.run("pms-probe", "state", server.url, "--api-key", server.api_key)
-    assert "Operational" in text
-    complaint = commands.refused("pms-probe", "state", server.url, "--api-key", KEY)
-    assert "does not accept the printer's api_key" in complaint
-    assert "malformed" in commands.refused("pms-probe", "state", "http://", "--api-key", KEY)
+def test_the_bus_tells_of_silence_and_of_new_printers(
+    commands: Commands, coordinator: CoordinatorSockets
+) -> None:
+    coordinator.status = STATUS | {"printers": []}
+    with commands.running("pms-probe", "bus") as listening:
+        listening.wait_for("nothing for 5 s")
+        coordinator.progress = 0.5
+        listening.wait_for("printer 1 Progress")
+        coordinator.status = STATUS
+        listening.wait_for("mk4-1 Progress attempt_id=1 progress=0.5")
+        assert listening.interrupt() == 0
+        lines = listening.lines()
+    assert lines.count("the coordinator is heard again") == 1
+    assert "\x1b" not in "".join(lines)
 
 
 def test_a_waiting_job_is_explained_from_the_database(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import textwrap
 from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,20 @@ if TYPE_CHECKING:
 NAME_LIMIT = 255
 MAX_ID = 2**63 - 1
 MAX_INTEGER = 2**31 - 1
+_EXAMPLES = "examples:"
+
+
+class HelpFormatter(argparse.HelpFormatter):
+    """Wraps what is prose, and leaves the examples as they are."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        if text.startswith(_EXAMPLES):
+            return text
+        words = " ".join(text.split())
+        # Names of commands and files stay whole.
+        return textwrap.fill(
+            words, width, initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False
+        )
 
 
 class Parser(argparse.ArgumentParser):
@@ -61,7 +76,7 @@ def new_parser(
         prog=program,
         description=description,
         epilog=_epilog(examples),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=HelpFormatter,
         allow_abbrev=False,
     )
 
@@ -87,7 +102,7 @@ def add_command(
         help=summary,
         description=description or f"{summary[0].upper()}{summary[1:]}.",
         epilog=_epilog(examples),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=HelpFormatter,
         allow_abbrev=False,
     )
     parser.set_defaults(target=target)
@@ -175,4 +190,4 @@ def _epilog(examples: str) -> str | None:
     if not examples:
         return None
     lines = "\n".join(f"  {line}" for line in examples.strip().splitlines())
-    return f"examples:\n{lines}"
+    return f"{_EXAMPLES}\n{lines}"

@@ -47,7 +47,7 @@ def _check(session: ProbeSession, size: int, *, force: bool) -> None:
             f"{session.name} is {seen.state_text}, and the load might disturb the print; "
             "add --force to do it"
         )
-    free = session.octoprint.storage().free
+    free = session.octoprint.free_bytes()
     if free is not None and free < 2 * size:
         raise RefusedError(
             f"{session.name} has only {data_size(free)} free; "

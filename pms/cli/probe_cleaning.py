@@ -10,10 +10,10 @@ from pms.cli.confirm import confirm
 from pms.cli.output import add_row, count, data_size, show, show_json, show_line, table, warn
 from pms.cli.probe_belief import Unknown, states_by_path
 from pms.cli.probe_session import ProbeSession
-from pms.domain.reconciliation import is_ours
+from pms.domain.observation import FileFacts
+from pms.domain.reconciliation import REMOTE_FOLDER, is_ours
 from pms.domain.states import TERMINAL_STATES, AttemptState
 from pms.errors import RefusedError
-from workers.octoprint_answers import StoredFile
 from workers.octoprint_errors import Conflict
 
 DAY_S = 86400.0
@@ -31,7 +31,7 @@ class Unneeded:
 
 
 def unneeded(
-    files: Iterable[StoredFile],
+    files: Iterable[FileFacts],
     selected: str | None,
     states: Mapping[str, AttemptState] | None,
     now_s: float,
@@ -47,7 +47,7 @@ def unneeded(
         state = None if states is None else states.get(file.path)
         reason = _worn(file, now_s) if state is None else _ended(state)
         if reason is not None:
-            found.append(Unneeded(file.path, file.size or 0, reason))
+            found.append(Unneeded(file.path, file.size, reason))
     return found
 
 
@@ -55,14 +55,12 @@ def _ended(state: AttemptState) -> str | None:
     return f"its attempt is {state}" if state in TERMINAL_STATES else None
 
 
-def _worn(file: StoredFile, now_s: float) -> str | None:
+def _worn(file: FileFacts, now_s: float) -> str | None:
     """What OctoPrint alone says against a file."""
-    facts = file.facts()
-    if facts is not None and facts.was_printed:
+    if file.was_printed:
         return "printed before"
-    if file.date is not None and now_s - file.date >= OLD_DAYS * DAY_S:
-        return f"{int((now_s - file.date) / DAY_S)} days old"
-    return None
+    age_s = 0.0 if file.uploaded_at is None else now_s - file.uploaded_at
+    return f"{int(age_s / DAY_S)} days old" if age_s >= OLD_DAYS * DAY_S else None
 
 
 # -- the removal -------------------------------------------------------------------
@@ -86,7 +84,7 @@ def clean(session: ProbeSession, *, yes: bool, as_json: bool) -> int:
 
 
 def _find_unneeded(session: ProbeSession) -> list[Unneeded]:
-    stored = list(session.octoprint.storage().all_files())
+    stored = session.octoprint.files(REMOTE_FOLDER)
     # After the files: an attempt is in the database before its file is on OctoPrint.
     states = _known(states_by_path(session))
     return unneeded(stored, session.octoprint.look().path, states, time.time())

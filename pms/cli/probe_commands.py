@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pms.cli.arguments import add_command, name, whole_number
+from pms.cli.arguments import add_command, add_yes, name, whole_number
 from pms.cli.probe_target import add_target
 
 if TYPE_CHECKING:
@@ -92,7 +91,7 @@ pms-probe files --printer mk4-1 --clean --yes""",
     add_target(files)
     files.add_argument("--ours", action="store_true", help="only those of PMS")
     files.add_argument("--clean", action="store_true", help="remove what is not needed")
-    _add_yes(files)
+    add_yes(files)
 
 
 def _add_bench(commands: Commands) -> None:
@@ -159,7 +158,7 @@ pms-probe print --printer mk4-1 tests/part.gcode --yes""",
     )
     add_target(start)
     start.add_argument("path", metavar="PATH", type=name, help="its path, as `files` shows it")
-    _add_yes(start)
+    add_yes(start)
 
 
 def _add_orders(commands: Commands) -> None:
@@ -176,7 +175,8 @@ def _add_orders(commands: Commands) -> None:
         (
             "disconnect",
             "let OctoPrint disconnect from its printer",
-            " Refuses while something prints, because it would end that.",
+            " Refuses while something prints, because it would end that. A coordinator that serves "
+            "the printer connects it again.",
         ),
     ):
         added = add_command(
@@ -192,7 +192,7 @@ def _add_orders(commands: Commands) -> None:
         )
         added.set_defaults(order=order)
         add_target(added)
-        _add_yes(added)
+        add_yes(added)
         if order == "disconnect":
             added.add_argument("--force", action="store_true", help="also while something prints")
 
@@ -220,8 +220,4 @@ pms-probe gcode --printer mk4-1 'M503' --yes --json""",
         default=30,
         help="how long the printer may say nothing, in seconds (default: 30)",
     )
-    _add_yes(gcode)
-
-
-def _add_yes(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--yes", action="store_true", help="do it without asking")
+    add_yes(gcode)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import fields
 from datetime import UTC, datetime
 from typing import Any
 
@@ -22,16 +23,15 @@ from pms.cli.probe_latency import Latency, round_trips
 from pms.cli.probe_orders import CONNECT_GRACE_S, Order, is_so, objection, outcome, question
 from pms.cli.probe_sight import Sight, describe
 from pms.domain.observation import ACTIVE, Activity, FileFacts, Observation
-from pms.domain.states import AttemptState, Bed, PrinterState
+from pms.domain.states import AttemptState, Bed
 from pms.store.attempts import Attempt
 from pms.store.printers import PrinterRow
-from workers.octoprint_answers import LastPrint, PrintHistory, StoredFile
+from workers.octoprint_answers import StoredFile
 from workers.push_console import PushOccurred, PushTerminal
 from workers.push_frames import PushChanged, PushClosed, PushOpened, PushSnapshot
 
 OURS = "pms/job-7_print-12_try-1.gcode"
 NOW = datetime(2026, 5, 4, 12, 0, tzinfo=UTC)
-NOW_S = NOW.timestamp()
 
 TEXTS = {
     Activity.DISCONNECTED: "Closed",
@@ -220,19 +220,14 @@ def test_what_a_person_agrees_to(order: Order, path: str | None, words: str) -> 
 
 
 def belief(bed: Bed = Bed.CLEAR, state: AttemptState | None = None) -> Belief:
-    printer = PrinterRow(
-        id=1, name="mk4-1", model_id=1, model="MK4", address="a", api_key=None, enabled=True,
-        autostart=False, currently_printing=False, materials=frozenset(), completed=0,
-        state=PrinterState.IDLE, state_since=NOW, detail="", bed=bed, bed_print_id=None,
-        suspended=False, consecutive_failures=0, resting_until=None, attention=None,
-        last_seen_at=NOW,
-    )  # fmt: skip
-    attempt = state and Attempt(
-        id=1, print_id=12, job_id=7, printer_id=1, state=state, remote_path=OURS, size=None,
-        sha1=None, finish_marker=None, job_sha1=None, progress=0.0, clear_requested=False,
-        cleared_by_person=False, cancel_requested=False, started_at=None,
-    )  # fmt: skip
+    printer = filled(PrinterRow, name="mk4-1", bed=bed)
+    attempt = None if state is None else filled(Attempt, print_id=12, state=state)
     return Belief(printer=printer, attempt=attempt, events=[])
+
+
+def filled(kind: type[Any], **values: Any) -> Any:
+    """A row of which only some columns matter."""
+    return kind(**(dict.fromkeys((field.name for field in fields(kind)), None) | values))
 
 
 UNKNOWN = Unknown("PMS has no database here")
@@ -330,24 +325,24 @@ def test_what_is_missing_of_an_answer(lines: str, words: str) -> None:
 # -- files ----------------------------------------------------------------------------
 
 
-def stored(path: str, days: float = 0.0, prints: PrintHistory | None = None) -> StoredFile:
-    return StoredFile(
-        path=path, type="machinecode", size=10, date=NOW_S - days * DAY_S, prints=prints
+def stored(path: str, days: float = 0.0, **prints: int) -> FileFacts:
+    return FileFacts(
+        path=path, size=10, sha1="s", uploaded_at=NOW.timestamp() - days * DAY_S, **prints
     )
 
 
-PRINTED = PrintHistory(success=1, last=LastPrint(success=True, print_time=9.0))
+PRINTED = {"successes": 1}
 
 
 @pytest.mark.parametrize(
     ("file", "states", "reason"),
     [
         # Of others.
-        (stored("a.gcode", 99, PRINTED), {}, None),
-        (stored("pms/a.gcode", 99, PRINTED), None, None),
+        (stored("a.gcode", 99, **PRINTED), {}, None),
+        (stored("pms/a.gcode", 99, **PRINTED), None, None),
         # The database knows it.
         *[
-            (stored(OURS, 99, PRINTED), {OURS: state}, None)
+            (stored(OURS, 99, **PRINTED), {OURS: state}, None)
             for state in AttemptState
             if state not in ("cleared", "failed", "cancelled", "returned")
         ],
@@ -361,25 +356,26 @@ PRINTED = PrintHistory(success=1, last=LastPrint(success=True, print_time=9.0))
                 (stored(OURS), states, None),
                 (stored(OURS, 6.9), states, None),
                 (stored(OURS, 7.0), states, "7 days old"),
-                (stored(OURS, 0, PRINTED), states, "printed before"),
-                (stored(OURS, 0, PrintHistory(failure=1)), states, "printed before"),
+                (stored(OURS, **PRINTED), states, "printed before"),
+                (stored(OURS, failures=1), states, "printed before"),
             ]
             for states in (None, {})
         ),
     ],
 )
 def test_which_files_are_not_needed(
-    file: StoredFile, states: dict[str, AttemptState] | None, reason: str | None
+    file: FileFacts, states: dict[str, AttemptState] | None, reason: str | None
 ) -> None:
-    found = unneeded([file], None, states, NOW_S)
+    found = unneeded([file], None, states, NOW.timestamp())
     assert found == ([] if reason is None else [Unneeded(file.path, 10, reason)])
-    assert unneeded([file], file.path, states, NOW_S) == []
+    assert unneeded([file], file.path, states, NOW.timestamp()) == []
 
 
 def test_the_tree_has_folders_first_and_no_empty_ones() -> None:
+    files = {path: StoredFile(path=path, size=1) for path in ("z", "pms/a", "pms/b")}
     empty = StoredFile(path="empty", type="folder")
-    below = StoredFile(path="pms", type="folder", children=[stored("pms/b"), stored("pms/a")])
-    entries = [stored("z"), empty, below]
+    below = StoredFile(path="pms", type="folder", children=[files["pms/b"], files["pms/a"]])
+    entries = [files["z"], empty, below]
     shown = {"z", "pms/a", "pms/b"}
     assert [(depth, entry.path) for depth, entry in walk(entries, shown)] == [
         (0, "pms"),

@@ -46,8 +46,8 @@ def heard(picture: Picture, stimulus: ConsoleStimulus) -> Picture:
 
 def calls_for_a_look(before: Picture, after: Picture) -> bool:
     """Whether push has said something of which REST knows more, such as the text of an error."""
-    states = {picture.sight.seen.state_text for picture in (before, after)}
-    return len(states) > 1 or (after.live and not before.live)
+    changed = after.sight.seen.activity is not before.sight.seen.activity
+    return changed or (after.live and not before.live)
 
 
 def notices(before: Picture, after: Picture) -> list[str]:

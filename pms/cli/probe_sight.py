@@ -43,10 +43,13 @@ def look(octoprint: Console) -> Sight:
 
 def told(snapshot: PushSnapshot, before: Sight) -> Sight:
     """What push says, and what it has left out because it is as before."""
+    activity = activity_of(snapshot.state_text)
+    # Of a printer that is away, OctoPrint says more when it is asked.
+    known = activity is before.seen.activity and not snapshot.operational
     seen = Observation(
-        activity=activity_of(snapshot.state_text),
-        state_text=snapshot.state_text,
-        error=before.seen.error if snapshot.state_text == before.seen.state_text else "",
+        activity=activity,
+        state_text=before.seen.state_text if known else snapshot.state_text,
+        error=before.seen.error if known else "",
         path=snapshot.path,
         filepos=snapshot.filepos,
         progress=snapshot.progress,

@@ -25,10 +25,10 @@ NOW = datetime(2026, 5, 4, 12, 0, tzinfo=UTC)
 
 def add_printer(probe: Probe, server: OctoPrintServer) -> int:
     """Let the farm's database know the server as `mk4-1`, whose print 1 of job 1 is paused."""
-    probe.commands.run(
+    probe.commands.quickly(
         "printer", "add", "mk4-1", "--url", server.url, "--api-key", server.api_key, "--model", "M"
     )
-    job = int(probe.commands.run("submit", probe.file("job.gcode", b"G28\n")))
+    job = int(probe.commands.quickly("submit", probe.file("job.gcode", b"G28\n")))
     with probe.commands.database() as database, database.begin() as connection:
         printers.meet_new_ones(connection, NOW)
         printers.set_state(connection, 1, PrinterState.PAUSED, NOW, detail="by hand")
@@ -207,7 +207,7 @@ def test_speed_is_measured_and_nothing_stays(probe: Probe, server: OctoPrintServ
 
 
 def test_an_interrupted_measurement_leaves_nothing(probe: Probe, server: OctoPrintServer) -> None:
-    with probe.on_terminal("bench", "--size", "400") as terminal:
+    with probe.on_terminal("bench", "--size", "200") as terminal:
         terminal.wait_for("pms-probe-bench-")
         terminal.press("\x03")
         assert terminal.wait_for_exit() == 130

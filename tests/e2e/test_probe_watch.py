@@ -46,9 +46,14 @@ def test_changes_are_told_in_lines(probe: Probe, server: OctoPrintServer) -> Non
         watching.wait_for("Operational")
         server.select_and_print(server.upload("part.gcode", dwelling_gcode(0.5).content))
         watching.wait_for("Paused, part.gcode")
+        server.request("POST", "/api/connection", {"command": "disconnect"})
+        watching.wait_for("Closed")
+        server.connect_printer()
+        wait_until(lambda: "Operational" in watching.lines()[-1], TIMEOUT_S, "the connection")
         assert watching.interrupt() == 0
         lines = [line.partition(" ")[2] for line in watching.lines()]
-        assert all(one != other for one, other in itertools.pairwise(lines))
+    assert all(one != other for one, other in itertools.pairwise(lines))
+    assert sum(line.startswith("Closed") for line in lines) == 1
 
 
 def test_events_are_shown_as_they_come(probe: Probe, server: OctoPrintServer) -> None:

@@ -417,7 +417,11 @@ def test_what_push_does_to_the_picture(before: Picture, stimulus: Any, after: Pi
 
 def test_heaters_that_are_not_told_again_stay_while_the_printer_is_connected() -> None:
     away = PushSnapshot(state_text="Offline", printing=False, paused=False, operational=False)
-    assert heard(LIVE, away).sight == Sight(seen(DISCONNECTED, state_text="Offline"), {})
+    gone = heard(LIVE, away)
+    assert gone.sight == Sight(seen(DISCONNECTED, state_text="Offline"), {})
+    # Asked for it, OctoPrint has another word.
+    closed = Picture(sight=Sight(seen(DISCONNECTED), {}), live=True)
+    assert heard(closed, away) == closed
     cold = {"tool0": Temperature(actual=20.0, target=0.0)}
     told = PushSnapshot(
         state_text="Operational", printing=False, paused=False, operational=True, heaters=cold

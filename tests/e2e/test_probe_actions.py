@@ -12,6 +12,7 @@ from pms.store import printers
 from tests.support.farm import endless_gcode
 from tests.support.gcode import dwelling_gcode
 from tests.support.lying_push import Lie, LyingPush
+from tests.support.octoprint_pool import VIEWER
 from tests.support.probing import Probe
 from tests.support.waiting import wait_until
 
@@ -105,6 +106,16 @@ def test_prints_that_are_not_started(probe: Probe, server: OctoPrintServer) -> N
     server.request("POST", "/api/connection", {"command": "disconnect"})
     server.wait_state("Closed")
     assert "`pms-probe connect`" in probe.refused("print", path, "--yes")
+
+
+def test_a_viewer_may_look_and_no_more(probe: Probe, printing: OctoPrintServer) -> None:
+    probe.commands.environment["OCTOPRINT_API_KEY"] = VIEWER.api_key
+    assert probe.quickly("state")["activity"] == "printing"
+    assert [file["path"] for file in probe.quickly("files")["files"]] == ["part.gcode"]
+    local = probe.file("other.gcode", b"G28\n")
+    for words in (("cancel", "--yes"), ("pause", "--yes"), ("upload", local)):
+        assert "lacks the permission" in probe.refused(*words)
+    assert printing.state() == "Printing"
 
 
 # -- orders -----------------------------------------------------------------------

@@ -161,4 +161,4 @@ def _words(text: str, style: str = "") -> Text:
 
 
 def _indented(text: str, by: int = 2) -> Padding:
-    return Padding(_words(text), (0, 0, 0, by))
+    return Padding(_words(text), (0, 0, 0, by), expand=False)

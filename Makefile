@@ -7,7 +7,7 @@ MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: bench chaos check clean demo distclean help servers test
+.PHONY: bench chaos check clean demo distclean help servers shells test
 
 PYTHON ?= python3
 ARGS ?=
@@ -30,7 +30,7 @@ demo: export PMS_DEMO_OCTOPRINT := $(CURDIR)/$(OCTOPRINT_ENVIRONMENT)/bin/octopr
 demo: $(INSTALLED) $(OCTOPRINT_INSTALLED) ## Run a small farm of real OctoPrint servers with virtual printers
 	$(ENVIRONMENT)/bin/pms-coordinator demo --octoprint $(ARGS)
 
-test: $(INSTALLED) $(OCTOPRINT_INSTALLED) servers check ## Run the checks and all tests; ARGS="-k word" goes to pytest
+test: $(INSTALLED) $(OCTOPRINT_INSTALLED) servers shells check ## Run the checks and all tests; ARGS="-k word" goes to pytest
 	$(ENVIRONMENT)/bin/python -m pytest --numprocesses $(PROCESSES) --dist loadfile $(ARGS)
 
 check: $(INSTALLED) ## Run the linter, the formatter's check, the type checker and the check of the imports
@@ -58,6 +58,9 @@ help: ## Say what there is to do
 
 servers:
 	@scripts/install-debian-packages servers compiler
+
+shells:
+	@scripts/install-debian-packages shells
 
 $(INSTALLED): constraints.txt setup.cfg pyproject.toml
 	@echo "Installing PMS into $(ENVIRONMENT) ..."

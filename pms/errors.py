@@ -15,6 +15,10 @@ class SettingsError(PMSError):
     """A setting is missing, malformed or contradicts another one."""
 
 
+class UsageError(PMSError):
+    """A command was called with options that do not go together, or without one that it needs."""
+
+
 class DatabaseUnavailableError(PMSError):
     """The database does not answer; the same call may work later."""
 

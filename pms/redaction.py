@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import threading
+from collections.abc import Iterable
 from urllib.parse import quote, quote_plus
 
 MASK = "***"
@@ -39,17 +40,8 @@ class _Secrets:
         self._forms: tuple[str, ...] = ()
 
     def add(self, value: str) -> None:
-        forms = {
-            value,
-            quote(value),
-            quote(value, safe=""),
-            quote_plus(value),
-            json.dumps(value)[1:-1],
-            repr(value)[1:-1],
-        }
         with self._lock:
-            # The longest first, lest a part of one be masked and its rest be left.
-            self._forms = tuple(sorted(forms.union(self._forms), key=len, reverse=True))
+            self._forms = longest_first(written_forms(value).union(self._forms))
 
     def mask(self, text: str) -> str:
         for form in self._forms:
@@ -59,6 +51,23 @@ class _Secrets:
 
 
 _secrets = _Secrets()
+
+
+def written_forms(value: str) -> set[str]:
+    """How a secret may be written: as it is, in URLs, in JSON, in Python."""
+    return {
+        value,
+        quote(value),
+        quote(value, safe=""),
+        quote_plus(value),
+        json.dumps(value)[1:-1],
+        repr(value)[1:-1],
+    }
+
+
+def longest_first(forms: Iterable[str]) -> tuple[str, ...]:
+    """In the order in which forms can be masked: a part of one must not be masked before it."""
+    return tuple(sorted(forms, key=len, reverse=True))
 
 
 def _mask_form(form: str, text: str) -> str:

@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 from urllib.parse import quote
 
 import msgspec
@@ -101,7 +101,7 @@ class OctoPrint:
         """Give up the connection; a later call opens a new one."""
         self._exchange.close()
 
-    def __enter__(self) -> OctoPrint:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -209,12 +209,15 @@ class OctoPrint:
         on_progress: OnProgress,
         timeout_s: float,
         abort: Abort,
+        *,
+        overwrite: bool = True,
     ) -> str:
         """Store a file and return the path that OctoPrint gave it.
 
         `timeout_s` is the longest time without progress. Raises UploadAborted once `abort()` is
-        true; OctoPrint keeps the temporary file of an aborted upload for ever. Raises DiskFull, and
-        UploadCut. A local file that cannot be read raises OSError.
+        true; OctoPrint keeps the temporary file of an aborted upload for ever. Raises Conflict for
+        a file that is there already, unless it may be overwritten, DiskFull, and UploadCut. A
+        local file that cannot be read raises OSError.
         """
         with local.open("rb") as stream:
             upload = UploadBody(
@@ -223,6 +226,7 @@ class OctoPrint:
                 on_progress=on_progress,
                 stall_timeout_s=timeout_s,
                 abort=abort,
+                overwrite=overwrite,
             )
             body = self._send_upload(upload)
         return self._read(body, UploadAnswer).files.local.path

@@ -5,6 +5,8 @@ REST and push carry the same parts, so both read them here.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import msgspec
 
 from pms.domain.observation import Activity, FileFacts, Observation
@@ -72,6 +74,8 @@ class LastPrint(Answer, frozen=True):
 
     success: bool
     print_time: float | None = None
+    #: When it ended, in seconds since 1970.
+    date: float | None = None
 
 
 class PrintHistory(Answer, frozen=True):
@@ -89,6 +93,7 @@ class StoredFile(Answer, frozen=True):
     type: str = ""
     size: int | None = None
     hash: str | None = None
+    #: When it was stored, in seconds since 1970.
     date: float | None = None
     prints: PrintHistory | None = None
     children: list[StoredFile] = []
@@ -109,11 +114,16 @@ class StoredFile(Answer, frozen=True):
             last_print_time_s=prints.last.print_time if prints.last else None,
         )
 
-    def all_facts(self) -> list[FileFacts]:
+    def all_files(self) -> Iterator[StoredFile]:
         """This file, or all files below this folder."""
-        own = self.facts()
-        below = [facts for child in self.children for facts in child.all_facts()]
-        return below if own is None else [own, *below]
+        if self.type != "folder":
+            yield self
+        for child in self.children:
+            yield from child.all_files()
+
+    def all_facts(self) -> list[FileFacts]:
+        """The facts of all of these files."""
+        return [facts for file in self.all_files() if (facts := file.facts()) is not None]
 
 
 class FileList(Answer, frozen=True):

@@ -34,6 +34,11 @@ STOP_TIMEOUT_S = 1.0
 #: OctoPrint limits the rate of log-ins.
 REFUSED_LOGIN_RETRY_S = 60.0
 
+MakeConnection = Callable[
+    [PushSocket, Callable[[], Session], Callable[[PushStimulus], None], PushTiming],
+    PushConnection,
+]
+
 
 class PushListener:
     """Keeps a push connection to one OctoPrint and hands what comes to `on_event`.
@@ -49,12 +54,17 @@ class PushListener:
         on_event: Callable[[PushStimulus], None],
         timing: PushTiming | None = None,
         random: Callable[[], float] = random.random,
+        *,
+        make_connection: MakeConnection = PushConnection,
     ) -> None:
         self._address = address
         self._api_key = api_key
         self._on_event = on_event
         self._timing = timing or PushTiming()
         self._random = random
+        self._make_connection = make_connection
+        #: Why the last connection ended or could not be made; empty before that.
+        self.problem = ""
         self._failures = 0
         self._socket: PushSocket | None = None
         self._lock = threading.Lock()
@@ -113,7 +123,7 @@ class PushListener:
             if self._stopping.is_set():
                 return
             self._socket = socket
-        connection = PushConnection(socket, self._login, self._emit, self._timing)
+        connection = self._make_connection(socket, self._login, self._emit, self._timing)
         try:
             connection.listen()
         except OctoPrintError as error:
@@ -137,6 +147,7 @@ class PushListener:
         if self._stopping.is_set():
             return
         self._failures += 1
+        self.problem = str(error)
         fields = {"address": self._address, "error": str(error), "failures": self._failures}
         logger.debug("push_unavailable", extra={"fields": fields})
         self._woken.clear()

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import NoReturn
+from typing import Any, ClassVar, NoReturn
 
 from workers.octoprint import Session
 from workers.octoprint_errors import UNREADABLE, TimedOut, Unreachable
@@ -44,6 +44,14 @@ class PushTiming:
 class PushConnection:
     """One connection; `opened` tells whether it ever worked."""
 
+    #: What OctoPrint is asked to send.
+    subscription: ClassVar[Mapping[str, Any]] = {
+        "state": {"logs": False, "messages": False},
+        "plugins": [],
+        "events": EVENTS,
+    }
+    idle_throttle: ClassVar[int] = IDLE_THROTTLE
+
     def __init__(
         self,
         socket: PushSocket,
@@ -56,7 +64,7 @@ class PushConnection:
         self._login = login
         self._emit = emit
         self._timing = timing
-        self._throttle = IDLE_THROTTLE
+        self._throttle = self.idle_throttle
         self._logins = 0
 
     def listen(self) -> NoReturn:
@@ -64,8 +72,7 @@ class PushConnection:
         session = self._login()
         self._socket.open(self._timing.open_timeout_s)
         # Without a subscription first, everything there is would come.
-        subscription = {"state": {"logs": False, "messages": False}, "plugins": []}
-        self._socket.send({"subscribe": subscription | {"events": EVENTS}})
+        self._socket.send({"subscribe": self.subscription})
         self._socket.send({"throttle": self._throttle})
         self._authenticate(session)
         self._read()
@@ -126,9 +133,10 @@ class PushConnection:
             self.opened = True
             self._emit(PushOpened())
         self._emit(stimulus)
-        if busy != self._is_busy:
-            self._throttle = BUSY_THROTTLE if busy else IDLE_THROTTLE
-            self._socket.send({"throttle": self._throttle})
+        throttle = BUSY_THROTTLE if busy else self.idle_throttle
+        if throttle != self._throttle:
+            self._throttle = throttle
+            self._socket.send({"throttle": throttle})
 
     def _log_in_again(self) -> None:
         """The server has forgotten the session, or the user's rights have changed."""

@@ -36,6 +36,7 @@ class UploadBody:
         on_progress: OnProgress,
         stall_timeout_s: float,
         abort: Abort,
+        overwrite: bool = True,
     ) -> None:
         self.stall_timeout_s = stall_timeout_s
         self._abort = abort
@@ -45,6 +46,7 @@ class UploadBody:
         self._encoder = MultipartEncoder(
             fields={
                 "path": folder,
+                "noOverwrite": "false" if overwrite else "true",
                 "select": "false",
                 "print": "false",
                 "file": (name, stream, "application/octet-stream"),

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+import itertools
+import textwrap
+from collections.abc import Callable, Collection, Sequence
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     # Only the stubs know this class as generic.
@@ -14,15 +16,67 @@ if TYPE_CHECKING:
 NAME_LIMIT = 255
 MAX_ID = 2**63 - 1
 MAX_INTEGER = 2**31 - 1
+_EXAMPLES = "examples:"
 
 
-def new_parser(program: str, description: str, examples: str) -> argparse.ArgumentParser:
+class HelpFormatter(argparse.HelpFormatter):
+    """Wraps what is prose, and leaves the examples as they are."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        if text.startswith(_EXAMPLES):
+            return text
+        words = " ".join(text.split())
+        # Names of commands and files stay whole.
+        return textwrap.fill(
+            words, width, initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False
+        )
+
+
+class Parser(argparse.ArgumentParser):
+    """Takes options between words, too.
+
+    By itself, argparse fills a word that may be left out as soon as an option follows.
+    """
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As argparse's, with the words of a command brought together."""
+        if args is not None and self._subparsers is None:
+            valued = {
+                name for name, action in self._option_string_actions.items() if action.nargs != 0
+            }
+            args = options_first(args, valued)
+        return super().parse_known_args(args, namespace)
+
+
+def options_first(arguments: Sequence[str], valued: Collection[str]) -> list[str]:
+    """The same arguments, each option, and the value of one in `valued`, before all words."""
+    options: list[str] = []
+    words: list[str] = []
+    left = iter(arguments)
+    for argument in left:
+        if argument == "--":
+            return [*options, "--", *words, *left]
+        if not argument.startswith("-") or argument == "-":
+            words.append(argument)
+            continue
+        options.append(argument)
+        if argument in valued:
+            options += itertools.islice(left, 1)
+    return [*options, *words]
+
+
+def new_parser(
+    program: str,
+    description: str,
+    examples: str,
+    kind: type[argparse.ArgumentParser] = argparse.ArgumentParser,
+) -> argparse.ArgumentParser:
     """A program's parser, which shows examples at the end of its help."""
-    return argparse.ArgumentParser(
+    return kind(
         prog=program,
         description=description,
         epilog=_epilog(examples),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=HelpFormatter,
         allow_abbrev=False,
     )
 
@@ -48,13 +102,50 @@ def add_command(
         help=summary,
         description=description or f"{summary[0].upper()}{summary[1:]}.",
         epilog=_epilog(examples),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=HelpFormatter,
         allow_abbrev=False,
     )
     parser.set_defaults(target=target)
     if json:
         parser.add_argument("--json", action="store_true", help="print JSON, for programs")
     return parser
+
+
+def add_completion(commands: Commands, program: str) -> None:
+    """Add the command that prints a shell's completion script for the program."""
+    parser = add_command(
+        commands,
+        "completion",
+        "pms.cli.completion:completion",
+        "print a script with which a shell completes this program",
+        description=f"""\
+Print a script with which a shell completes {program}. Bash reads it from
+~/.local/share/bash-completion/completions/{program} (with the package bash-completion),
+fish from ~/.config/fish/completions/{program}.fish, and zsh from the file _{program}
+in a folder of its fpath.""",
+        examples=f"""
+{program} completion bash > ~/.local/share/bash-completion/completions/{program}
+{program} completion fish > ~/.config/fish/completions/{program}.fish
+{program} completion zsh > ~/.zfunc/_{program}""",
+    )
+    parser.add_argument("shell", choices=("bash", "zsh", "fish"))
+    parser.set_defaults(program=program)
+
+
+def add_limit(parser: argparse.ArgumentParser, what: str, default: int) -> None:
+    """Let a command take `--limit N`."""
+    parser.add_argument(
+        "--limit",
+        metavar="N",
+        type=whole_number(1, 100_000),
+        default=default,
+        help=f"at most so many {what}; default: {default}",
+    )
+
+
+def add_yes(parser: argparse.ArgumentParser) -> None:
+    """Let a command that asks first take `--yes`."""
+    parser.add_argument("--yes", action="store_true", help="do it without asking")
 
 
 def whole_number(minimum: int, maximum: int) -> Callable[[str], int]:
@@ -99,4 +190,4 @@ def _epilog(examples: str) -> str | None:
     if not examples:
         return None
     lines = "\n".join(f"  {line}" for line in examples.strip().splitlines())
-    return f"examples:\n{lines}"
+    return f"{_EXAMPLES}\n{lines}"

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable
 from typing import cast
 
-from pms.errors import PMSError, SettingsError
+from pms.errors import PMSError, SettingsError, UsageError
 
 FAILED = 1
 WRONG_USAGE = 2
@@ -24,7 +24,7 @@ def run(program: str, options: argparse.Namespace) -> int:
     try:
         code = _function(options.target)(options)
         sys.stdout.flush()
-    except SettingsError as error:
+    except (SettingsError, UsageError) as error:
         _complain(program, error)
         return WRONG_USAGE
     except PMSError as error:

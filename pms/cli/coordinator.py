@@ -13,15 +13,18 @@ from typing import TYPE_CHECKING
 from pms import __version__
 from pms.cli import command
 from pms.cli.arguments import (
-    MAX_INTEGER,
     add_command,
     add_commands,
-    material,
+    add_completion,
+    add_limit,
+    add_yes,
     name,
     new_parser,
     row_id,
     whole_number,
 )
+from pms.cli.job_commands import add_jobs
+from pms.cli.printer_commands import add_printers
 
 if TYPE_CHECKING:
     from pms.cli.arguments import Commands
@@ -54,10 +57,12 @@ def build_parser() -> argparse.ArgumentParser:
     commands = add_commands(parser)
     _add_service(commands)
     _add_farm(commands)
-    _add_jobs(commands)
-    _add_printers(commands)
+    add_jobs(commands)
+    _add_dead_letters(commands)
+    add_printers(commands)
     _add_events(commands)
     _add_demo(commands)
+    add_completion(commands, PROGRAM)
     return parser
 
 
@@ -146,184 +151,62 @@ def _add_farm(commands: Commands) -> None:
         added.add_argument("print_id", metavar="PRINT_ID", type=row_id)
 
 
-def _add_jobs(commands: Commands) -> None:
-    _add_submit(commands)
-    jobs = add_commands(add_command(commands, "job", "", "look at jobs and change their order"))
-    listed = add_command(
-        jobs,
-        "list",
-        "pms.cli.jobs:list_jobs",
-        "list the newest jobs",
-        examples="pms-coordinator job list\npms-coordinator job list --limit 5 --json",
-        json=True,
+def _add_dead_letters(commands: Commands) -> None:
+    letters = add_commands(
+        add_command(commands, "dead-letters", "", "see to messages that PMS could not act on")
     )
-    _add_limit(listed, "jobs", 50)
-    show = add_command(
-        jobs,
-        "show",
-        "pms.cli.jobs:show_job",
-        "show a job with its copies and what was tried for each",
-        examples="pms-coordinator job show 7",
-        json=True,
-    )
-    show.add_argument("job_id", metavar="ID", type=row_id)
-    for word, target, help_text in (
-        ("retry", "pms.cli.jobs:retry", "print once more the copies that failed for good"),
-        ("cancel", "pms.cli.jobs:cancel", "give a job up; its running copies are cancelled"),
-        ("reject", "pms.cli.jobs:reject", "give up a job that cannot be printed; tells OpenFarm"),
-    ):
-        command = add_command(
-            jobs,
-            word,
-            target,
-            help_text,
-            description=f"{help_text[0].upper()}{help_text[1:]}. Needs a running coordinator.",
-            examples=f"pms-coordinator job {word} 7",
-            json=True,
-        )
-        command.add_argument("job_id", metavar="ID", type=row_id)
-    priority = add_command(
-        jobs,
-        "priority",
-        "pms.cli.jobs:priority",
-        "let a job be printed before others",
-        description="Set the priority of a job: a job with a higher one is printed first. New "
-        "jobs have 0.",
-        examples="pms-coordinator job priority 7 10\npms-coordinator job priority 7 -5",
-        json=True,
-    )
-    priority.add_argument("job_id", metavar="ID", type=row_id)
-    priority.add_argument(
-        "priority", metavar="N", type=whole_number(-MAX_INTEGER, MAX_INTEGER), help="0 is usual"
-    )
-
-
-def _add_submit(commands: Commands) -> None:
-    submit = add_command(
-        commands,
-        "submit",
-        "pms.cli.submit:submit",
-        "print a G-code file of this host",
-        description="Make a paid, approved job of a G-code file and print the job's id. The file "
-        "is copied into PMS_DATA_DIR. Where FILE_SERVER_BASE_URL is set, jobs come from OpenFarm.",
-        examples="""
-pms-coordinator submit part.gcode
-pms-coordinator submit part.gcode --copies 4 --model MK4 --material PLA/Black --wait""",
-        json=True,
-    )
-    submit.add_argument("file", metavar="FILE")
-    submit.add_argument(
-        "--copies", metavar="N", type=whole_number(1, MAX_INTEGER), default=1, help="default: 1"
-    )
-    submit.add_argument(
-        "--model", metavar="M", type=name, help="printer model that the file was sliced for"
-    )
-    submit.add_argument(
-        "--material", metavar="TYPE/COLOR", type=material, help="what the printer must have loaded"
-    )
-    submit.add_argument(
-        "--wait", action="store_true", help="follow the job until it is completed (exit code 0)"
-    )
-
-
-def _add_printers(commands: Commands) -> None:
-    printers = add_commands(add_command(commands, "printer", "", "add, change or remove printers"))
-    _add_printer_add(printers)
     add_command(
-        printers,
+        letters,
         "list",
-        "pms.cli.printers:list_printers",
-        "list all printers as they are set up",
-        examples="pms-coordinator printer list",
+        "pms.cli.dead_letters:list_letters",
+        "list the dead letters with the reason of each",
+        description="List what lies in the queue pms.dead-letter, the oldest first, with the "
+        "reason of each. Nothing is taken out of the queue.",
+        examples="pms-coordinator dead-letters list\npms-coordinator dead-letters list --json",
         json=True,
     )
-    for verb, summary, description in (
-        ("remove", "remove a printer", "Remove a printer that works on no print."),
-        (
-            "enable",
-            "let a printer take copies",
-            "Let a printer take copies, also after it was suspended because prints failed.",
-        ),
-        (
-            "disable",
-            "let a printer take no more copies",
-            "Let a printer take no more copies. A print in progress goes on.",
-        ),
-    ):
-        added = add_command(
-            printers,
-            verb,
-            f"pms.cli.printers:{verb}",
-            summary,
-            description=description,
-            examples=f"pms-coordinator printer {verb} mk4-1",
-            json=True,
-        )
-        added.add_argument("name", metavar="NAME", type=name, help="name or id")
-    _add_printer_set(printers)
-
-
-def _add_printer_add(printers: Commands) -> None:
-    add = add_command(
-        printers,
-        "add",
-        "pms.cli.printers:add",
-        "add a printer",
-        description="Add a printer, enabled. A model that is not known yet is created.",
+    show = add_command(
+        letters,
+        "show",
+        "pms.cli.dead_letters:show_letter",
+        "show one dead letter with its body",
+        examples="pms-coordinator dead-letters show 3f0a1c9d2b7e",
+        json=True,
+    )
+    show.add_argument("letter", metavar="ID", type=name, help="as `dead-letters list` shows it")
+    requeue = add_command(
+        letters,
+        "requeue",
+        "pms.cli.dead_letters:requeue",
+        "let PMS try dead letters again, once their cause is mended",
+        description="Put dead letters back into the queue that they came from, and only there: "
+        "other services had their copy. Each leaves pms.dead-letter once the broker has confirmed "
+        "the new one, so that none is ever lost.",
         examples="""
-pms-coordinator printer add mk4-1 --url http://10.0.0.7:5000 --api-key KEY --model MK4
-pms-coordinator printer add belt-1 --url belt.local --api-key KEY --model Belt --autostart""",
+pms-coordinator dead-letters requeue 3f0a1c9d2b7e
+pms-coordinator dead-letters requeue --all""",
         json=True,
     )
-    add.add_argument("name", metavar="NAME", type=name)
-    add.add_argument(
-        "--url", metavar="U", required=True, type=name, help="OctoPrint's base URL, or its host"
-    )
-    add.add_argument(
-        "--api-key", metavar="K", required=True, type=name, help="OctoPrint's API key for PMS"
-    )
-    add.add_argument("--model", metavar="M", required=True, type=name, help="printer model")
-    add.add_argument(
-        "--autostart",
-        action=argparse.BooleanOptionalAction,
-        help="whether prints start without anybody clearing the bed; default: as the model says",
-    )
-
-
-def _add_printer_set(printers: Commands) -> None:
-    change = add_command(
-        printers,
-        "set",
-        "pms.cli.printers:change",
-        "change a printer",
-        description="Change a printer; what is not named stays as it is.",
+    _add_choice_of_letters(requeue)
+    drop = add_command(
+        letters,
+        "drop",
+        "pms.cli.dead_letters:drop",
+        "delete dead letters for good",
+        description="Delete dead letters for good; asks first.",
         examples="""
-pms-coordinator printer set mk4-1 --url http://10.0.0.8:5000
-pms-coordinator printer set mk4-1 --material PLA/Black PLA/White
-pms-coordinator printer set mk4-1 --model-autostart""",
+pms-coordinator dead-letters drop 3f0a1c9d2b7e
+pms-coordinator dead-letters drop --all --yes""",
         json=True,
     )
-    change.add_argument("name", metavar="NAME", type=name, help="name or id")
-    change.add_argument("--url", metavar="U", type=name, help="OctoPrint's base URL, or its host")
-    change.add_argument("--api-key", metavar="K", type=name, help="OctoPrint's API key for PMS")
-    change.add_argument("--model", metavar="M", type=name, help="printer model")
-    autostart = change.add_mutually_exclusive_group()
-    for option, value, help_text in (
-        ("--autostart", "on", "prints start without anybody clearing the bed"),
-        ("--no-autostart", "off", "a person clears the bed after each print"),
-        ("--model-autostart", "model", "as the printer's model says"),
-    ):
-        autostart.add_argument(
-            option, dest="autostart", action="store_const", const=value, help=help_text
-        )
-    change.add_argument(
-        "--material",
-        metavar="TYPE/COLOR",
-        type=material,
-        nargs="*",
-        action="extend",
-        help="all that is loaded now; no value: nothing is",
-    )
+    _add_choice_of_letters(drop)
+    add_yes(drop)
+
+
+def _add_choice_of_letters(parser: argparse.ArgumentParser) -> None:
+    which = parser.add_mutually_exclusive_group(required=True)
+    which.add_argument("letters", metavar="ID", type=name, nargs="*", default=[])
+    which.add_argument("--all", action="store_true", help="all that lie there now")
 
 
 def _add_events(commands: Commands) -> None:
@@ -341,7 +224,7 @@ pms-coordinator events --job 7 --json""",
     events.add_argument("--follow", action="store_true", help="go on with what happens, one a line")
     events.add_argument("--printer", metavar="P", type=name, help="of this printer, name or id")
     events.add_argument("--job", dest="job_id", metavar="J", type=row_id, help="of this job")
-    _add_limit(events, "events", 100)
+    add_limit(events, "events", 100)
 
 
 def _add_demo(commands: Commands) -> None:
@@ -358,14 +241,4 @@ def _add_demo(commands: Commands) -> None:
     demo.add_argument("--copies", metavar="N", type=whole_number(1, 1000))
     demo.add_argument(
         "--octoprint", action="store_true", help="use real OctoPrint servers, as it does anyway"
-    )
-
-
-def _add_limit(parser: argparse.ArgumentParser, what: str, default: int) -> None:
-    parser.add_argument(
-        "--limit",
-        metavar="N",
-        type=whole_number(1, 100_000),
-        default=default,
-        help=f"at most so many {what}; default: {default}",
     )

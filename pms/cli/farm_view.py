@@ -1,4 +1,4 @@
-"""The farm's status as people see it: tables that say the same with and without colours."""
+"""The farm's status as people see it: words that say the same with and without colours."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from rich.console import Group, RenderableType
-from rich.progress_bar import ProgressBar
-from rich.table import Table
 from rich.text import Text
 
-from pms.cli.output import ROUNDING, add_row, count, duration, moment, percent, table, visible
+from pms.cli.columns import Cell, Column, aligned
+from pms.cli.output import ROUNDING, count, duration, moment, percent, rough_percent, visible
 from pms.domain.states import Bed, PrinterState
 
 Status = dict[str, Any]
@@ -20,8 +19,6 @@ Printer = dict[str, Any]
 #: Below this width, models and temperatures give way.
 WIDE = 110
 BAR_WIDTH = 16
-#: How often a print is told to have come further until it is done.
-STEPS = 10
 #: Reasons, and jobs within a reason, that are listed before the rest is only counted.
 REASONS_SHOWN = 8
 JOBS_SHOWN = 6
@@ -42,16 +39,6 @@ _STYLES: dict[str, str] = {
     PrinterState.DISABLED: "dim",
 }
 
-#: What is worth seeing first when not all fits on the screen.
-_FIRST = (
-    PrinterState.PRINTING,
-    PrinterState.TRANSFERRING,
-    PrinterState.PAUSED,
-    PrinterState.FINISHED,
-    PrinterState.ERROR,
-    PrinterState.SUSPENDED,
-)
-
 
 def overview(status: Status, width: int) -> RenderableType:
     """What `status` shows."""
@@ -63,21 +50,6 @@ def overview(status: Status, width: int) -> RenderableType:
         *printer_parts(printers, width, bars=False),
         *_queue_parts(status["queue"]),
         *_attention_parts(status),
-    )
-
-
-def live(status: Status, width: int, problem: str | None = None) -> RenderableType:
-    """What `watch` shows: the most important first, since a screen may be too short for all."""
-    printers = sorted(status["printers"], key=_urgency)
-    warning = [Text(visible(problem), style="bold red")] if problem else []
-    return Group(
-        headline(status),
-        *warning,
-        *_attention_parts(status),
-        Text(),
-        Text(summary(printers), style="bold"),
-        *printer_parts(printers, width, bars=True),
-        *_queue_parts(status["queue"]),
     )
 
 
@@ -105,33 +77,32 @@ def summary(printers: Sequence[Printer]) -> str:
 def printer_parts(
     printers: Sequence[Printer], width: int, *, bars: bool
 ) -> Iterable[RenderableType]:
-    """A table of printers, and below it, where there is room for words, their details."""
+    """A line for each printer, and below them, where there is room for words, their details."""
     if not printers:
         return
-    yield printer_table(printers, wide=width >= WIDE, bars=bars)
+    model, heaters = (["Model"], ["Temperatures"]) if width >= WIDE else ([], [])
+    titles = ["Id", "Printer", *model, "State", "Bed", "Print", "Done", "Left", *heaters]
+    columns = [Column(title, right=title == "Done" and not bars) for title in titles]
+    rows = [printer_cells(printer, bars=bars) for printer in printers]
+    yield from aligned(columns, [[cells[title] for title in titles] for cells in rows], width)
     for printer in printers:
         if printer["detail"]:
             yield Text(visible(f"{printer['name']}: {printer['detail']}"), style="dim")
 
 
-def printer_table(printers: Sequence[Printer], *, wide: bool, bars: bool) -> Table:
-    """A row for each printer."""
-    model, heaters = (["Model"], ["Temperatures"]) if wide else ([], [])
-    names = ["Id", "Printer", *model, "State", "Bed", "Print", "Done", "Left", *heaters]
-    made = table(*names, right=() if bars else ("Done",))
-    for printer in printers:
-        cells: list[RenderableType | int | None] = [printer["id"], printer["name"]]
-        cells += [printer["model"]] if wide else []
-        cells += [
-            _state(printer["state"]),
-            _bed(printer["bed"]),
-            _print(printer),
-            _done(printer, bars=bars),
-            duration(printer["eta_s"]),
-        ]
-        cells += [temperatures(printer["temperatures"])] if wide else []
-        add_row(made, *cells)
-    return made
+def printer_cells(printer: Printer, *, bars: bool) -> dict[str, Cell]:
+    """What stands in each column of a printer's line."""
+    return {
+        "Id": Cell(str(printer["id"])),
+        "Printer": Cell(visible(printer["name"])),
+        "Model": Cell(visible(printer["model"])),
+        "State": Cell(printer["state"], _STYLES.get(printer["state"], "")),
+        "Bed": Cell(printer["bed"], "yellow" if printer["bed"] == Bed.OCCUPIED else ""),
+        "Print": Cell(_print(printer)),
+        "Done": Cell(_done(printer, bars=bars)),
+        "Left": Cell(duration(printer["eta_s"])),
+        "Temperatures": Cell(visible(temperatures(printer["temperatures"])) or "-"),
+    }
 
 
 def temperatures(heaters: dict[str, dict[str, float | None]]) -> str:
@@ -155,24 +126,24 @@ def percent_in_steps(printer: Printer) -> str:
     share = share_done(printer)
     if share is None:
         return ""
-    words = percent(int(share * STEPS + ROUNDING) / STEPS)
+    words = rough_percent(share)
     return f"{words} sent" if printer["state"] == PrinterState.TRANSFERRING else words
 
 
-def queue_lines(queue: Sequence[dict[str, Any]]) -> list[str]:
-    """The waiting copies, grouped by why they wait."""
+def queue_lines(queue: Sequence[dict[str, Any]], most: int = REASONS_SHOWN) -> list[str]:
+    """The waiting copies, grouped by why they wait; at most so many reasons are listed."""
     if not queue:
         return ["queue: empty"]
     jobs: dict[str, list[int]] = {}
     for waiting in queue:
         jobs.setdefault(waiting["reason"], []).append(waiting["job_id"])
     lines = [f"queue: {count(len(queue), 'copy', 'copies')} waiting"]
-    for reason, job_ids in list(jobs.items())[:REASONS_SHOWN]:
+    for reason, job_ids in list(jobs.items())[:most]:
         copies = count(len(job_ids), "copy", "copies")
         lines.append(f"  {copies} of {_jobs(list(dict.fromkeys(job_ids)))}: {reason}")
-    if len(jobs) > REASONS_SHOWN:
-        left = sum(len(job_ids) for job_ids in list(jobs.values())[REASONS_SHOWN:])
-        reasons = count(len(jobs) - REASONS_SHOWN, "more reason")
+    if len(jobs) > most:
+        left = sum(len(job_ids) for job_ids in list(jobs.values())[most:])
+        reasons = count(len(jobs) - most, "more reason")
         lines.append(f"  {count(left, 'copy', 'copies')} for {reasons}: see `status --json`")
     return lines
 
@@ -213,36 +184,27 @@ def _jobs(job_ids: Sequence[int]) -> str:
     return f"jobs {listed}" + (f" and {more} more" if more > 0 else "")
 
 
-def _urgency(printer: Printer) -> tuple[int, int]:
-    state = printer["state"]
-    return (_FIRST.index(state) if state in _FIRST else len(_FIRST), printer["id"])
-
-
-def _state(state: str) -> Text:
-    return Text(state, style=_STYLES.get(state, ""))
-
-
-def _bed(bed: str) -> Text:
-    return Text(bed, style="yellow" if bed == Bed.OCCUPIED else "")
-
-
-def _print(printer: Printer) -> str | None:
+def _print(printer: Printer) -> str:
     if printer["print_id"] is None:
-        return None
+        return "-"
     job = "" if printer["job_id"] is None else f" (job {printer['job_id']})"
     return f"{printer['print_id']}{job}"
 
 
-def _done(printer: Printer, *, bars: bool) -> RenderableType:
+def _done(printer: Printer, *, bars: bool) -> str:
     share = share_done(printer)
     words = percent(share)
-    if printer["state"] == PrinterState.TRANSFERRING and share is not None:
-        words = f"{words} sent"
-    if not bars or share is None:
+    if share is None:
         return words
-    row = Table.grid(padding=(0, 1))
-    row.add_row(f"{words:>9}", ProgressBar(total=1.0, completed=share, width=BAR_WIDTH))
-    return row
+    if printer["state"] == PrinterState.TRANSFERRING:
+        words = f"{words} sent"
+    return f"{words:>9} {bar(share, BAR_WIDTH)}" if bars else words
+
+
+def bar(share: float, width: int) -> str:
+    """A share from 0 to 1, drawn."""
+    full = int(min(1.0, max(0.0, share)) * width + ROUNDING)
+    return "━" * full + "─" * (width - full)
 
 
 def _heater(heater: dict[str, float | None]) -> str:

@@ -16,8 +16,11 @@ from rich.text import Text
 
 #: Wide enough that nothing is cut in a file or for grep.
 WIDTH_WITHOUT_TERMINAL = 200
+UNIT_BYTES = 1024
 #: Added before rounding down, because shares such as 0.29 are stored a little smaller.
 ROUNDING = 1e-9
+#: How often a print is told to have come further until it is done.
+STEPS = 10
 
 
 def console(stream: TextIO | None = None) -> Console:
@@ -53,12 +56,12 @@ def show_line(text: str) -> None:
 
 def show_json(data: Any) -> None:
     """Print one JSON value over several lines."""
-    print(json.dumps(data, indent=2, default=_plain))
+    print(json.dumps(data, indent=2, default=plain))
 
 
 def show_json_line(data: Any) -> None:
     """Print one JSON value of several, on a line of its own, at once."""
-    print(json.dumps(data, default=_plain), flush=True)
+    print(json.dumps(data, default=plain), flush=True)
 
 
 def warn(text: str) -> None:
@@ -79,6 +82,16 @@ def table(*columns: str, right: Iterable[str] = (), title: str = "") -> Table:
     )
     for column in columns:
         made.add_column(column, justify="right" if column in right else "left", overflow="fold")
+    return made
+
+
+def facts(rows: Iterable[tuple[str, RenderableType | int | None]]) -> Table:
+    """A table of names and what there is to say of each."""
+    made = Table.grid(padding=(0, 2, 0, 0))
+    made.add_column(style="bold", no_wrap=True)
+    made.add_column(overflow="fold")
+    for name, value in rows:
+        add_row(made, name, value)
     return made
 
 
@@ -131,12 +144,27 @@ def percent(share: float | None) -> str:
     return f"{int(share * 100 + ROUNDING)} %"
 
 
+def rough_percent(share: float) -> str:
+    """A share in steps of ten, for lines that should not follow each other too closely."""
+    return percent(int(share * STEPS + ROUNDING) / STEPS)
+
+
+def data_size(size_bytes: float) -> str:
+    """A number of bytes, in the largest unit of which it has one."""
+    for unit in ("B", "KiB", "MiB"):
+        if size_bytes < UNIT_BYTES:
+            return f"{size_bytes:.0f} B" if unit == "B" else f"{size_bytes:.1f} {unit}"
+        size_bytes /= UNIT_BYTES
+    return f"{size_bytes:.1f} GiB"
+
+
 def count(number: int, singular: str, plural: str = "") -> str:
     """`1 copy`, `2 copies`."""
     return f"{number} {singular if number == 1 else plural or singular + 's'}"
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """What `json.dumps` cannot write by itself."""
     if isinstance(value, datetime):
         return value.isoformat()
     if dataclasses.is_dataclass(value) and not isinstance(value, type):

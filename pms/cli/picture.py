@@ -24,6 +24,8 @@ from pms.errors import PMSError
 ASK_INTERVAL_S = 1.0
 #: Between two pictures; telemetry that comes meanwhile shows in the next one.
 PICTURE_INTERVAL_S = 0.25
+#: A later answer would hold up the telemetry and the keys.
+ANSWER_TIMEOUT_S = 2.0
 #: Messages taken in at once.
 _LIMIT = 1000
 
@@ -39,8 +41,8 @@ class Picture:
     problem: str | None = None
 
 
-def pictures(endpoints: Endpoints) -> Iterator[Picture]:
-    """Look at the farm for ever, several times a second.
+def pictures(endpoints: Endpoints, keyboard: int | None = None) -> Iterator[Picture]:
+    """Look at the farm for ever, several times a second, and whenever a key waits to be read.
 
     Goes on when the coordinator ends; raises CoordinatorNotRunningError only if none runs at first.
     """
@@ -48,15 +50,15 @@ def pictures(endpoints: Endpoints) -> Iterator[Picture]:
     try:
         status: Status = ask(endpoints.control, GetStatus())
         problem: str | None = None
-        socket = subscribe(context, endpoints.telemetry)
+        telemetry = _Telemetry(subscribe(context, endpoints.telemetry), keyboard)
         yield Picture(status, asked=True)
         asked_at = time.monotonic()
         while True:
-            status, eventful = _listen(socket, status)
+            status, eventful = telemetry.listen(status)
             due = eventful or time.monotonic() - asked_at >= ASK_INTERVAL_S
             if due:
                 try:
-                    status, problem = ask(endpoints.control, GetStatus()), None
+                    status, problem = ask(endpoints.control, GetStatus(), ANSWER_TIMEOUT_S), None
                 except PMSError as error:
                     problem = str(error)
                 asked_at = time.monotonic()
@@ -65,18 +67,29 @@ def pictures(endpoints: Endpoints) -> Iterator[Picture]:
         context.destroy(linger=0)
 
 
-def _listen(socket: zmq.Socket[Any], status: Status) -> tuple[Status, bool]:
-    """A newer status by telemetry, when the next picture is due; True: something was reported."""
-    # A copy, because whoever got the last picture may still compare it.
-    printers = {printer["id"]: dict(printer) for printer in status["printers"]}
-    deadline = time.monotonic() + PICTURE_INTERVAL_S
-    eventful = False
-    while (left_s := deadline - time.monotonic()) > 0:
-        if not socket.poll(int(left_s * 1000) + 1):
-            break
-        for printer_id, message in _received(socket):
-            eventful = overlay(printers.get(printer_id), message) or eventful
-    return {**status, "printers": list(printers.values())}, eventful
+class _Telemetry:
+    """What the printers' processes publish, and beside it the keyboard."""
+
+    def __init__(self, socket: zmq.Socket[Any], keyboard: int | None) -> None:
+        self._socket = socket
+        self._poller = zmq.Poller()
+        self._poller.register(socket, zmq.POLLIN)
+        if keyboard is not None:
+            self._poller.register(keyboard, zmq.POLLIN)
+
+    def listen(self, status: Status) -> tuple[Status, bool]:
+        """A newer status when the next picture is due; True: something was reported."""
+        # A copy, because whoever got the last picture may still compare it.
+        printers = {printer["id"]: dict(printer) for printer in status["printers"]}
+        deadline = time.monotonic() + PICTURE_INTERVAL_S
+        eventful = False
+        while (left_s := deadline - time.monotonic()) > 0:
+            ready = dict(self._poller.poll(int(left_s * 1000) + 1))
+            if self._socket not in ready:
+                break
+            for printer_id, message in _received(self._socket):
+                eventful = overlay(printers.get(printer_id), message) or eventful
+        return {**status, "printers": list(printers.values())}, eventful
 
 
 def _received(socket: zmq.Socket[Any]) -> Iterator[tuple[int, Event | Telemetry]]:

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 
 from pms import __version__
 from pms.cli import command
-from pms.cli.arguments import add_command, add_commands, name, new_parser
+from pms.cli.arguments import Parser, add_command, add_commands, add_completion, name, new_parser
+from pms.cli.probe_commands import add_actions, add_looks
+from pms.cli.report_commands import add_reports
 
 PROGRAM = "pms-probe"
 
@@ -25,21 +27,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def build_parser() -> argparse.ArgumentParser:
     """The whole tree of commands."""
-    parser = new_parser(PROGRAM, _DESCRIPTION, _EXAMPLES)
+    parser = new_parser(PROGRAM, _DESCRIPTION, _EXAMPLES, Parser)
     parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
     commands = add_commands(parser)
-    state = add_command(
-        commands,
-        "state",
-        "pms.cli.probe_state:state",
-        "show what an OctoPrint says its printer does",
-        examples="""
-pms-probe state http://10.0.0.7:5000 --api-key KEY
-pms-probe state printer.local --api-key KEY --json""",
-        json=True,
-    )
-    state.add_argument("url", metavar="URL", type=name, help="OctoPrint's base URL, or its host")
-    state.add_argument("--api-key", metavar="K", required=True, type=name, help="its API key")
+    add_looks(commands)
+    add_actions(commands)
     bus = add_command(
         commands,
         "bus",
@@ -51,4 +43,6 @@ pms-probe state printer.local --api-key KEY --json""",
         json=True,
     )
     bus.add_argument("--printer", metavar="P", type=name, help="only of this printer, name or id")
+    add_reports(commands)
+    add_completion(commands, PROGRAM)
     return parser

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+
+from sqlalchemy import make_url
 
 from pms.config import Settings
 from pms.errors import SettingsError
 from pms.store.database import Database
-from pms.store.schema import check_openfarm, create_openfarm, migrate
+from pms.store.schema import check_migrated, check_openfarm, create_openfarm, migrate
 
 
 @contextmanager
@@ -25,6 +28,25 @@ def open_database(settings: Settings) -> Iterator[Database]:
         else:
             check_openfarm(database)
         migrate(database)
+        yield database
+    finally:
+        database.close()
+
+
+@contextmanager
+def found_database(settings: Settings) -> Iterator[Database | None]:
+    """The database as it is, for a look that changes nothing; None: there is none yet.
+
+    Raises SettingsError, SchemaError and DatabaseUnavailableError.
+    """
+    url = make_url(settings.database_url)
+    if url.get_backend_name() == "sqlite" and not Path(url.database or "").exists():
+        yield None
+        return
+    database = Database(settings.database_url)
+    try:
+        check_openfarm(database)
+        check_migrated(database)
         yield database
     finally:
         database.close()

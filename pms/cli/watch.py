@@ -5,37 +5,47 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator
 from datetime import datetime
-
-from rich.live import Live
+from itertools import chain
 
 from pms.bus.endpoints import Endpoints
-from pms.cli.farm_view import Status, live
-from pms.cli.output import can_animate, console, show_json_line, show_line, warn
+from pms.cli.farm_view import Status
+from pms.cli.full_screen import FullScreen, Key
+from pms.cli.output import can_animate, show_json_line, show_line, warn
 from pms.cli.picture import Picture, changes, pictures
 from pms.cli.session import read_settings
+from pms.cli.watch_view import View, frame, pressed
 
 
 def watch(options: argparse.Namespace) -> int:
     """Show each picture in the way that fits who reads."""
-    looks = pictures(Endpoints(read_settings().runtime_dir))
+    endpoints = Endpoints(read_settings().runtime_dir)
     try:
         if options.json:
-            _as_json(looks)
+            _as_json(pictures(endpoints))
         elif can_animate():
-            _on_terminal(looks)
+            _on_terminal(endpoints)
         else:
-            _as_lines(looks)
+            _as_lines(pictures(endpoints))
     except KeyboardInterrupt:
         pass
     return 0
 
 
-def _on_terminal(looks: Iterator[Picture]) -> None:
-    target = console()
-    with Live(console=target, auto_refresh=False) as screen:
-        for picture in looks:
-            shown = live(picture.status, target.width, picture.problem)
-            screen.update(shown, refresh=True)
+def _on_terminal(endpoints: Endpoints) -> None:
+    screen = FullScreen()
+    looks = pictures(endpoints, screen.keyboard)
+    # Where no coordinator runs, the screen stays as it is.
+    first = next(looks)
+    view, page = View(), 1
+    with screen:
+        for picture in chain((first,), looks):
+            for key in screen.pressed_keys():
+                if key is Key.QUIT:
+                    return
+                view = pressed(view, key, page)
+            drawn = frame(picture.status, *screen.size, view, picture.problem)
+            view, page = drawn.view, drawn.page
+            screen.draw(drawn.lines)
 
 
 def _as_json(looks: Iterator[Picture]) -> None:

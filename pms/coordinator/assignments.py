@@ -8,7 +8,7 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from pms.coordinator.farm import Farm, attempts_by_printer, view
-from pms.domain.scheduling import MaterialMatch, schedule
+from pms.domain.scheduling import MaterialMatch, PrinterView, schedule
 from pms.store import attempts, printers, queue
 from pms.store.attempts import Attempt
 
@@ -28,10 +28,13 @@ def assign(
     waiting = queue.read(connection, now).startable
     if not waiting:
         return Round([], {})
-    busy = attempts_by_printer(attempts.live(connection))
-    views = [
-        view(row, farm[row.id], row.id in busy, now) for row in printers.all_printers(connection)
-    ]
-    plan = schedule(waiting, views, material_match)
+    plan = schedule(waiting, views(connection, farm, now), material_match)
     claimed = [attempts.claim(connection, chosen, now) for chosen in plan.assignments]
     return Round(claimed, plan.reasons)
+
+
+def views(connection: Connection, farm: Farm, now: datetime) -> list[PrinterView]:
+    """Every printer as scheduling sees it."""
+    busy = attempts_by_printer(attempts.live(connection))
+    rows = printers.all_printers(connection)
+    return [view(row, farm[row.id], row.id in busy, now) for row in rows]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -76,6 +77,14 @@ class Farm:
 
     def __getitem__(self, printer_id: int) -> LivePrinter:
         return self._printers.setdefault(printer_id, LivePrinter())
+
+    @classmethod
+    def as_stored(cls, rows: Iterable[PrinterRow]) -> Farm:
+        """What was reported last, as the database has it; for who cannot ask the coordinator."""
+        farm = cls()
+        for row in rows:
+            farm[row.id].state, farm[row.id].detail = row.state, row.detail
+        return farm
 
     def forget(self, printer_id: int) -> None:
         """The printer is no longer in the table."""

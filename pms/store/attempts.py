@@ -100,6 +100,16 @@ def live_of_job(connection: Connection, job_id: int) -> list[Attempt]:
     return _read(connection, attempt_is_live, pms_attempts.c.job_id == job_id)
 
 
+def states_by_path(connection: Connection, printer_id: int) -> dict[str, AttemptState]:
+    """How far each file is that PMS has given to the printer, by its path there."""
+    rows = connection.execute(
+        select(pms_attempts.c.remote_path, pms_attempts.c.state).where(
+            pms_attempts.c.printer_id == printer_id
+        )
+    )
+    return {row.remote_path: AttemptState(row.state) for row in rows}
+
+
 def _read(connection: Connection, *conditions: ColumnElement[bool]) -> list[Attempt]:
     rows = connection.execute(_attempts(*conditions)).mappings()
     return [

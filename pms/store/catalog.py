@@ -4,10 +4,22 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
-from sqlalchemy import Column, Connection, Insert, Row, delete, exc, func, insert, select, update
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Connection,
+    Insert,
+    Row,
+    delete,
+    exc,
+    func,
+    insert,
+    select,
+    update,
+)
 
 from pms.domain.states import JobStatus
 from pms.errors import NotFoundError, RefusedError
@@ -50,6 +62,16 @@ class PrinterEntry:
     def autostart(self) -> bool:
         """Whether nobody needs to clear the bed."""
         return self.model_autostart if self.own_autostart is None else self.own_autostart
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PrinterAccess:
+    """How a printer is reached; None: nobody has entered that yet."""
+
+    id: int
+    name: str
+    address: str | None
+    api_key: str | None = field(repr=False)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -102,6 +124,29 @@ def list_printers(connection: Connection) -> list[PrinterEntry]:
             materials=tuple(loaded.get(row["id"], ())),
             suspended=bool(row["suspended"]),
         )
+        for row in rows
+    ]
+
+
+def access(connection: Connection, printer_id: int) -> PrinterAccess:
+    """How a printer that is in the table is reached, whether PMS has met it yet or not."""
+    return _access(connection, printers.c.id == printer_id)[0]
+
+
+def all_access(connection: Connection) -> list[PrinterAccess]:
+    """How each printer is reached."""
+    return _access(connection)
+
+
+def _access(connection: Connection, *conditions: ColumnElement[bool]) -> list[PrinterAccess]:
+    columns = printers.c
+    rows = connection.execute(
+        select(columns.id, columns.printer, columns.ip_address, columns.api_key)
+        .where(*conditions)
+        .order_by(columns.id)
+    )
+    return [
+        PrinterAccess(id=row.id, name=row.printer, address=row.ip_address, api_key=row.api_key)
         for row in rows
     ]
 

@@ -71,6 +71,8 @@ class AttemptDetails:
     starting_at: datetime | None
     started_at: datetime | None
     finished_at: datetime | None
+    clear_requested_at: datetime | None
+    cancel_requested_at: datetime | None
     ended_at: datetime | None
     error: str | None
 
@@ -100,6 +102,18 @@ def summary(connection: Connection, job_id: int) -> JobSummary:
     if not found:
         raise NotFoundError(f"there is no job {job_id}; see `pms-coordinator job list`")
     return found[0]
+
+
+def job_of(connection: Connection, print_id: int) -> int:
+    """The job that a print belongs to; raises NotFoundError."""
+    found = connection.execute(
+        select(prints.c.print_job_id).where(prints.c.id == print_id)
+    ).scalar_one_or_none()
+    if found is None:
+        raise NotFoundError(
+            f"there is no print {print_id} of any job; `pms-coordinator job show ID` lists a job's"
+        )
+    return int(found)
 
 
 def copies(connection: Connection, job_id: int) -> list[CopyDetails]:

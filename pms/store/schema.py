@@ -53,6 +53,23 @@ def migrate(database: Database) -> None:
         logger.info("schema_migrated", extra={"fields": {"from": before, "to": after}})
 
 
+def check_migrated(database: Database) -> None:
+    """Raise SchemaError when PMS's own tables are missing or another version's.
+
+    Raises DatabaseUnavailableError.
+    """
+    from alembic.script import ScriptDirectory
+
+    with database.read() as connection:
+        revision = _revision(connection)
+        newest = ScriptDirectory.from_config(alembic_config(connection)).get_current_head()
+    if revision != newest:
+        raise SchemaError(
+            f"{database.description} has not been used with this version of PMS: "
+            "`pms-coordinator start` brings it up to date"
+        )
+
+
 def alembic_config(connection: Connection) -> Config:
     """Return Alembic's settings for working on PMS's own tables through `connection`."""
     from alembic.config import Config

@@ -17,6 +17,7 @@ from tests.support.openfarm import OpenFarm
 from tests.support.postgres import Database
 from tests.support.print_shop import PrintShop
 from tests.support.printers import OctoPrintFactory
+from tests.support.probing import Probe
 
 CoordinatorFactory = Callable[[Mapping[str, str]], Coordinator]
 OctoPrints = Callable[[int], list[OctoPrintServer]]
@@ -102,3 +103,16 @@ def octoprint_pool(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OctoPri
 def octoprints(octoprint_pool: OctoPrintPool) -> OctoPrints:
     """So many shared OctoPrints, made like new: `octoprints(2)`."""
     return octoprint_pool.take
+
+
+@pytest.fixture
+def server(octoprints: OctoPrints) -> OctoPrintServer:
+    """One shared OctoPrint, made like new."""
+    (server,) = octoprints(1)
+    return server
+
+
+@pytest.fixture
+def probe(tmp_path: Path, server: OctoPrintServer) -> Probe:
+    """`pms-probe` on that OctoPrint, with nothing else around it."""
+    return Probe(tmp_path, server)

@@ -2,179 +2,33 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
-import pty
-import signal
 import subprocess
-import sys
-import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
-from unittest import mock
 
 import pytest
-import zmq
 from sqlalchemy import insert, select, text, update
 
 from pms.bus.control import (
-    Ask,
     Cancel,
     Clear,
-    ControlSocket,
-    GetStatus,
-    Pause,
     Resume,
     Wake,
 )
-from pms.bus.endpoints import Endpoints
-from pms.bus.messages import Progress
-from pms.bus.telemetry import Publisher
-from pms.cli import probe
-from pms.cli.coordinator import main as coordinator_main
 from pms.domain.scheduling import Assignment
 from pms.errors import RefusedError
 from pms.store import attempts, catalog, printers, tables
 from pms.store.database import Database
+from tests.support.commands import KEY, TIMEOUT_S, Commands, command_line
+from tests.support.control_socket import PRINTER, STATUS, CoordinatorSockets
 from tests.support.gcode import dwelling_gcode
 from tests.support.postgres import Database as PostgreSQL
-from tests.support.printers import OctoPrintFactory
 from tests.support.waiting import wait_until
 
 NOW = datetime(2026, 5, 4, 12, 0, tzinfo=UTC)
-KEY = "printer-key-nobody-may-see"
-TIMEOUT_S = 30.0
-
-
-class Commands:
-    """Runs `pms-coordinator` and `pms-probe` on one farm's folder."""
-
-    def __init__(self, folder: Path, server: PostgreSQL | None = None) -> None:
-        self.data_dir = folder / "data"
-        given = {"PMS_DATA_DIR": str(self.data_dir)}
-        given |= {"DATABASE_CONNECTION_STRING": server.npgsql} if server else {}
-        self.environment = {
-            name: value
-            for name, value in os.environ.items()
-            if not name.startswith(("PMS_", "RABBITMQ_", "DATABASE_", "FILE_SERVER_"))
-        } | given
-        self._folder = folder
-        self._url = server.url if server else f"sqlite:///{self.data_dir}/pms.sqlite3"
-
-    @contextmanager
-    def database(self) -> Iterator[Database]:
-        """The farm's database, which the first command creates."""
-        database = Database(self._url)
-        yield database
-        database.close()
-
-    def run(self, *arguments: object) -> str:
-        """What a command printed, which must succeed."""
-        done = subprocess.run(
-            _command(arguments),
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=TIMEOUT_S,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        assert KEY not in done.stdout + done.stderr
-        return done.stdout
-
-    def json(self, *arguments: object) -> Any:
-        return json.loads(self.run(*arguments, "--json"))
-
-    def refused(self, *arguments: object, code: int = 1) -> str:
-        """The one line with which a command was refused; it runs in this process, to save time."""
-        program, *rest = map(str, _command(arguments))
-        main = probe.main if program.endswith("pms-probe") else coordinator_main
-        output, complaint = io.StringIO(), io.StringIO()
-        with (
-            mock.patch.dict(os.environ, self.environment, clear=True),
-            redirect_stdout(output),
-            redirect_stderr(complaint),
-        ):
-            assert main(rest) == code
-        line = complaint.getvalue()
-        assert output.getvalue() == ""
-        assert KEY not in line
-        assert line.startswith(f"{Path(program).name}: ")
-        assert line.count("\n") == 1
-        return line
-
-    @contextmanager
-    def running(self, *arguments: object) -> Iterator[Running]:
-        """A command that goes on until it is interrupted."""
-        output = self._folder / "output"
-        with output.open("wb") as file:
-            process = subprocess.Popen(
-                _command(arguments), env=self.environment, stdout=file, stderr=subprocess.STDOUT
-            )
-        try:
-            yield Running(process, output)
-        finally:
-            process.kill()
-            process.wait()
-
-
-class Running:
-    def __init__(self, process: subprocess.Popen[bytes], output: Path) -> None:
-        self._process = process
-        self._output = output
-
-    def lines(self) -> list[str]:
-        return self._output.read_text(encoding="utf-8").splitlines()
-
-    def wait_for(self, text: str) -> None:
-        def seen() -> bool:
-            return any(text in line for line in self.lines())
-
-        try:
-            wait_until(seen, TIMEOUT_S, f"a line with {text!r}")
-        except AssertionError as error:
-            raise AssertionError(f"{error}; printed: {self.lines()}") from error
-
-    def wait_for_exit(self) -> int:
-        return self._process.wait(TIMEOUT_S)
-
-    def interrupt(self) -> int:
-        self._process.send_signal(signal.SIGINT)
-        return self.wait_for_exit()
-
-
-def _command(arguments: tuple[object, ...]) -> list[Any]:
-    name = "pms-coordinator"
-    if arguments and arguments[0] == "pms-probe":
-        name, arguments = "pms-probe", arguments[1:]
-    return [Path(sys.executable).with_name(name), *map(str, arguments)]
-
-
-@pytest.fixture
-def commands(tmp_path: Path) -> Commands:
-    """A farm of its own, embedded."""
-    return Commands(tmp_path)
-
-
-@pytest.fixture
-def store(commands: Commands) -> Iterator[Database]:
-    """The database of that farm, with all tables."""
-    commands.run("printer", "list")
-    with commands.database() as database:
-        yield database
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def either(request: pytest.FixtureRequest, tmp_path: Path) -> Commands:
-    """A farm on either database."""
-    if request.param == "sqlite":
-        return Commands(tmp_path)
-    return Commands(tmp_path, request.getfixturevalue("database"))
 
 
 def add_printer(commands: Commands, name: str, *options: str, model: str = "MK4") -> None:
@@ -414,7 +268,11 @@ def test_openfarms_tables_are_made_only_on_request(
 
 def test_a_refusal_is_the_exit_code_of_the_process(commands: Commands) -> None:
     done = subprocess.run(
-        _command(("status",)), env=commands.environment, capture_output=True, text=True, check=False
+        command_line(("status",)),
+        env=commands.environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
 
@@ -423,7 +281,7 @@ def test_output_that_nobody_reads_is_no_error(commands: Commands) -> None:
     reader, writer = os.pipe()
     os.close(reader)
     done = subprocess.run(
-        _command(("config",)),
+        command_line(("config",)),
         env=commands.environment,
         stdout=writer,
         stderr=subprocess.PIPE,
@@ -436,84 +294,6 @@ def test_output_that_nobody_reads_is_no_error(commands: Commands) -> None:
 # -- with a coordinator -----------------------------------------------------------------
 
 
-PRINTER = {
-    "id": 1,
-    "name": "mk4-1",
-    "model": "MK4",
-    "enabled": True,
-    "state": "printing",
-    "bed": "occupied",
-    "worker_pid": 17,
-    "restarts": 0,
-    "print_id": 12,
-    "job_id": 3,
-    "progress": 0.25,
-    "eta_s": 90.0,
-    "temperatures": {"bed": {"actual": 60.0, "target": 60.0}},
-    "last_seen_at": "2026-05-04T12:00:00+00:00",
-    "detail": "",
-}
-STATUS = {
-    "coordinator": {
-        "pid": 4711,
-        "started_at": "2026-05-04T12:00:00+00:00",
-        "database": "connected",
-        "broker": "connected",
-        "version": "0.1.0",
-    },
-    "printers": [PRINTER],
-    "queue": [{"print_id": 13, "job_id": 3, "reason": "1 MK4 printer: 1 printing"}],
-    "attention": [],
-}
-
-
-class Coordinator:
-    """The sockets of a coordinator with a farm that does nothing by itself."""
-
-    def __init__(self, runtime_dir: Path) -> None:
-        self._endpoints = Endpoints(runtime_dir)
-        self._endpoints.prepare()
-        self.status: dict[str, Any] = STATUS
-        self.progress: float | None = None
-        self.asked: list[Ask] = []
-        self._end = threading.Event()
-        self._thread = threading.Thread(target=self._serve)
-        self._thread.start()
-
-    def close(self) -> None:
-        self._end.set()
-        self._thread.join()
-
-    def _serve(self) -> None:
-        context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-        control = ControlSocket(context, self._endpoints.control)
-        publisher = Publisher(context, self._endpoints.telemetry)
-        while not self._end.is_set():
-            control.socket.poll(20)
-            while (question := control.receive()) is not None:
-                self._answer(control, question)
-            if self.progress is not None:
-                publisher.publish(1, Progress(attempt_id=1, progress=self.progress))
-        context.destroy(linger=0)
-
-    def _answer(self, control: ControlSocket, question: Ask) -> None:
-        match question:
-            case GetStatus():
-                control.answer(self.status)
-            case Pause():
-                control.refuse("print 12 is paused, not printing")
-            case _:
-                self.asked.append(question)
-                control.answer({"state": "doing"})
-
-
-@pytest.fixture
-def coordinator(commands: Commands) -> Iterator[Coordinator]:
-    coordinator = Coordinator(commands.data_dir / "run")
-    yield coordinator
-    coordinator.close()
-
-
 @pytest.mark.parametrize(
     "line",
     ["status", "status --json", "watch", "clear a", "pause 1", "resume 1", "cancel 1"],
@@ -522,14 +302,16 @@ def test_without_a_coordinator_the_remedy_is_named(commands: Commands, line: str
     assert "pms-coordinator start" in commands.refused(*line.split())
 
 
-def test_the_status_is_the_coordinators_own(commands: Commands, coordinator: Coordinator) -> None:
+def test_the_status_is_the_coordinators_own(
+    commands: Commands, coordinator: CoordinatorSockets
+) -> None:
     assert commands.json("status") == STATUS
     text = commands.run("status")
     assert "mk4-1" in text
     assert "1 MK4 printer: 1 printing" in text
 
 
-def test_orders_reach_the_coordinator(commands: Commands, coordinator: Coordinator) -> None:
+def test_orders_reach_the_coordinator(commands: Commands, coordinator: CoordinatorSockets) -> None:
     assert commands.run("clear", "mk4-1", "--print", 12) == "printer mk4-1: doing\n"
     assert commands.json("clear", "mk4-1") == {"state": "doing"}
     commands.run("resume", 12)
@@ -544,7 +326,7 @@ def test_orders_reach_the_coordinator(commands: Commands, coordinator: Coordinat
 
 
 def test_changes_wake_the_coordinator(
-    commands: Commands, coordinator: Coordinator, tmp_path: Path
+    commands: Commands, coordinator: CoordinatorSockets, tmp_path: Path
 ) -> None:
     add_printer(commands, "a")
     commands.run("printer", "disable", "a")
@@ -554,7 +336,7 @@ def test_changes_wake_the_coordinator(
 
 
 def test_why_a_copy_waits_comes_from_the_coordinator(
-    commands: Commands, coordinator: Coordinator, tmp_path: Path
+    commands: Commands, coordinator: CoordinatorSockets, tmp_path: Path
 ) -> None:
     commands.run("submit", gcode_file(tmp_path))
     queue = [{"print_id": 1, "job_id": 1, "reason": "all are busy"}]
@@ -562,7 +344,9 @@ def test_why_a_copy_waits_comes_from_the_coordinator(
     assert commands.json("job", "show", 1)["details"][0]["reason"] == "all are busy"
 
 
-def test_watching_tells_of_changes_in_lines(commands: Commands, coordinator: Coordinator) -> None:
+def test_watching_tells_of_changes_in_lines(
+    commands: Commands, coordinator: CoordinatorSockets
+) -> None:
     with commands.running("watch") as watching:
         watching.wait_for("mk4-1: printing, bed occupied, print 12 of job 3, 20 %")
         finished = PRINTER | {"state": "finished", "progress": 1.0}
@@ -574,13 +358,13 @@ def test_watching_tells_of_changes_in_lines(commands: Commands, coordinator: Coo
 
 
 def test_watching_survives_the_coordinators_restart(commands: Commands) -> None:
-    first = Coordinator(commands.data_dir / "run")
+    first = CoordinatorSockets(commands.data_dir / "run")
     try:
         with commands.running("watch", "--json") as watching:
             watching.wait_for("mk4-1")
             first.close()
             watching.wait_for("no coordinator runs")
-            second = Coordinator(commands.data_dir / "run")
+            second = CoordinatorSockets(commands.data_dir / "run")
             try:
                 watching.wait_for("the coordinator is back")
             finally:
@@ -589,35 +373,6 @@ def test_watching_survives_the_coordinators_restart(commands: Commands) -> None:
             assert json.loads(watching.lines()[0]) == STATUS
     finally:
         first.close()
-
-
-def test_watching_on_a_terminal_draws_bars(commands: Commands, coordinator: Coordinator) -> None:
-    terminal, end = pty.openpty()
-    environment = commands.environment | {"TERM": "xterm", "COLUMNS": "100", "LINES": "30"}
-    process = subprocess.Popen(
-        _command(("watch",)), env=environment, stdin=end, stdout=end, stderr=end
-    )
-    os.close(end)
-    os.set_blocking(terminal, False)
-    output = bytearray()
-
-    def shown(text: str) -> bool:
-        with suppress(BlockingIOError):
-            output.extend(os.read(terminal, 65536))
-        return text in output.decode(errors="replace")
-
-    try:
-        wait_until(lambda: shown("25 %"), TIMEOUT_S, "the printer's progress")
-        coordinator.progress = 0.75
-        wait_until(lambda: shown("75 %"), TIMEOUT_S, "the progress that telemetry tells")
-        assert shown("━")
-        process.send_signal(signal.SIGINT)
-        assert process.wait(TIMEOUT_S) == 0
-        wait_until(lambda: shown("\x1b[?25h"), TIMEOUT_S, "the cursor")
-    finally:
-        process.kill()
-        process.wait()
-        os.close(terminal)
 
 
 @pytest.mark.parametrize(("outcome", "code"), [("completed", 0), ("cancelled", 1), ("rejected", 1)])
@@ -634,7 +389,7 @@ def test_waiting_for_a_job_ends_as_the_job_does(
 
 
 def test_waiting_ends_when_a_job_needs_attention(
-    commands: Commands, store: Database, coordinator: Coordinator, tmp_path: Path
+    commands: Commands, store: Database, coordinator: CoordinatorSockets, tmp_path: Path
 ) -> None:
     coordinator.status = STATUS | {"printers": [PRINTER | {"job_id": 1}], "queue": []}
     with commands.running("submit", gcode_file(tmp_path), "--wait", "--json") as waiting:
@@ -650,7 +405,7 @@ def test_waiting_ends_when_a_job_needs_attention(
 # -- pms-probe --------------------------------------------------------------------------
 
 
-def test_the_bus_is_listened_to(commands: Commands, coordinator: Coordinator) -> None:
+def test_the_bus_is_listened_to(commands: Commands, coordinator: CoordinatorSockets) -> None:
     coordinator.progress = 0.5
     with commands.running("pms-probe", "bus", "--printer", "mk4-1", "--json") as listening:
         listening.wait_for("Progress")
@@ -661,12 +416,36 @@ def test_the_bus_is_listened_to(commands: Commands, coordinator: Coordinator) ->
     assert "it has mk4-1" in commands.refused("pms-probe", "bus", "--printer", "other")
 
 
-def test_an_octoprint_is_looked_at(commands: Commands, octoprint_factory: OctoPrintFactory) -> None:
-    (server,) = octoprint_factory()
-    state = commands.json("pms-probe", "state", server.url, "--api-key", server.api_key)
-    assert (state["address"], state["activity"]) == (server.url, "operational")
-    text = commands.run("pms-probe", "state", server.url, "--api-key", server.api_key)
-    assert "Operational" in text
-    complaint = commands.refused("pms-probe", "state", server.url, "--api-key", KEY)
-    assert "does not accept the printer's api_key" in complaint
-    assert "malformed" in commands.refused("pms-probe", "state", "http://", "--api-key", KEY)
+def test_the_bus_tells_of_silence_and_of_new_printers(
+    commands: Commands, coordinator: CoordinatorSockets
+) -> None:
+    coordinator.status = STATUS | {"printers": []}
+    with commands.running("pms-probe", "bus") as listening:
+        listening.wait_for("nothing for 5 s")
+        coordinator.progress = 0.5
+        listening.wait_for("printer 1 Progress")
+        coordinator.status = STATUS
+        listening.wait_for("mk4-1 Progress attempt_id=1 progress=0.5")
+        assert listening.interrupt() == 0
+        lines = listening.lines()
+    assert lines.count("the coordinator is heard again") == 1
+    assert "\x1b" not in "".join(lines)
+
+
+def test_a_waiting_job_is_explained_from_the_database(
+    commands: Commands, store: Database, tmp_path: Path
+) -> None:
+    job_id = commands.json("submit", gcode_file(tmp_path), "--copies", 3)["job_id"]
+    told = commands.json("pms-probe", "explain", "job", job_id)
+    assert [story["account"]["why"] for story in told["copies"]] == ["there are no printers"] * 3
+    text = commands.run("pms-probe", "explain", "job", job_id)
+    assert "prints 1 to 3 (3 copies): each waits" in text
+    assert "1. no coordinator runs" in text
+    assert "2. add a printer" in text
+    assert "there is no job 99" in commands.refused("pms-probe", "explain", "job", 99)
+    assert "there is no print 99" in commands.refused("pms-probe", "explain", "print", 99)
+
+
+def test_explaining_makes_no_database(commands: Commands) -> None:
+    assert "there is no database" in commands.refused("pms-probe", "explain", "job", 1)
+    assert not commands.data_dir.exists()

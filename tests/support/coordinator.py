@@ -98,8 +98,12 @@ class Coordinator:
     # -- commands ---------------------------------------------------------------
 
     def run(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run a command of `pms-coordinator`, or of the program that is named first."""
+        program = "pms-coordinator"
+        if arguments[:1] == ("pms-probe",):
+            program, arguments = arguments[0], arguments[1:]
         done = subprocess.run(
-            [COMMANDS / "pms-coordinator", *arguments],
+            [COMMANDS / program, *arguments],
             cwd=self.folder,
             env=self.environment,
             capture_output=True,

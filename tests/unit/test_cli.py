@@ -6,7 +6,6 @@ import io
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,10 +15,10 @@ from rich.console import Console
 
 from pms.bus import messages as bus
 from pms.bus.messages import Event, Telemetry, Temperature
-from pms.cli import command, follow, probe, probe_bus
+from pms.cli import command, follow, probe_bus
 from pms.cli.coordinator import build_parser, main
 from pms.cli.events import describe as describe_event
-from pms.cli.farm_view import attention_lines, live, overview, percent_in_steps, queue_lines
+from pms.cli.farm_view import attention_lines, overview, percent_in_steps, queue_lines
 from pms.cli.gcode_intake import taken_in
 from pms.cli.jobs import NO_COORDINATOR, waiting_reasons
 from pms.cli.output import duration, percent, visible
@@ -35,6 +34,7 @@ from pms.errors import (
 from pms.redaction import register_secret
 from pms.store.events import EventRow
 from pms.store.job_overview import CopyDetails, JobSummary
+from tests.support.farm_status import printer, status
 
 NOW = datetime(2026, 5, 4, 12, 0, tzinfo=UTC)
 
@@ -139,21 +139,6 @@ def test_wrong_usage_is_exit_code_2(line: str, capsys: pytest.CaptureFixture[str
     assert capsys.readouterr().err.startswith("usage: pms-coordinator")
 
 
-def _parsers(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
-    yield parser
-    for action in parser._actions:
-        if isinstance(action, argparse._SubParsersAction):
-            for child in action.choices.values():
-                yield from _parsers(child)
-
-
-def test_every_help_can_be_shown_and_has_examples() -> None:
-    for parser in [*_parsers(build_parser()), *_parsers(probe.build_parser())]:
-        text = parser.format_help()
-        groups = parser.prog in ("pms-coordinator job", "pms-coordinator printer")
-        assert groups or "examples:\n  pms-" in text, parser.prog
-
-
 def test_the_tree_of_commands_imports_nothing_heavy() -> None:
     program = "import sys, pms.cli.coordinator, pms.cli.probe; print(*sys.modules)"
     output = subprocess.run(
@@ -248,43 +233,6 @@ def test_events_are_lines() -> None:
 # -- the farm's status --------------------------------------------------------------
 
 
-def printer(number: int, name: str, **values: Any) -> dict[str, Any]:
-    return {
-        "id": number,
-        "name": name,
-        "model": "MK4",
-        "enabled": True,
-        "state": "idle",
-        "bed": "clear",
-        "worker_pid": 1000 + number,
-        "restarts": 0,
-        "print_id": None,
-        "job_id": None,
-        "progress": None,
-        "eta_s": None,
-        "temperatures": {},
-        "last_seen_at": "2026-05-04T12:00:00+00:00",
-        "detail": "",
-        **values,
-    }
-
-
-def status(*printers: dict[str, Any], **values: Any) -> dict[str, Any]:
-    return {
-        "coordinator": {
-            "pid": 4711,
-            "started_at": "2026-05-04T12:00:00+00:00",
-            "database": "connected",
-            "broker": "connected",
-            "version": "0.1.0",
-        },
-        "printers": list(printers),
-        "queue": [],
-        "attention": [],
-        **values,
-    }
-
-
 PRINTING = printer(
     1, "mk4-a", state="printing", bed="occupied", print_id=12, job_id=3, progress=0.436, eta_s=754.0
 )
@@ -336,13 +284,6 @@ def test_colours_only_repeat_what_words_say(monkeypatch: pytest.MonkeyPatch) -> 
 def test_a_finished_print_is_complete() -> None:
     finished = PRINTING | {"state": "finished", "progress": 0.93}
     assert " 100 %" in rendered(overview(status(finished), 100), 100)
-
-
-def test_watching_shows_bars_and_the_busy_printers_first() -> None:
-    text = rendered(live(status(AWAY, SENDING, PRINTING), 100, "it is gone"), 100)
-    assert "━" in text
-    assert text.index("mk4-a") < text.index("mk4-b") < text.index("mini-1")
-    assert "it is gone" in text
 
 
 def test_names_cannot_steer_the_terminal_or_the_layout() -> None:

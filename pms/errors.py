@@ -27,6 +27,10 @@ class DatabaseClaimedError(DatabaseUnavailableError):
     """Another coordinator works on the database."""
 
 
+class DatabaseFullError(DatabaseUnavailableError):
+    """The database's disk is full; what writes nothing may work."""
+
+
 class SchemaError(PMSError):
     """The database answers but lacks tables that PMS needs."""
 

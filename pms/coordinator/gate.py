@@ -11,7 +11,12 @@ from typing import TypeVar
 from sqlalchemy import Connection
 
 from pms.domain.backoff import backoff_s
-from pms.errors import DatabaseClaimedError, DatabaseUnavailableError, RefusedError
+from pms.errors import (
+    DatabaseClaimedError,
+    DatabaseFullError,
+    DatabaseUnavailableError,
+    RefusedError,
+)
 from pms.store.database import Database
 
 logger = logging.getLogger(__name__)
@@ -19,6 +24,9 @@ logger = logging.getLogger(__name__)
 LONGEST_WAIT_S = 15.0
 #: A session of our own that the server has not given up yet holds the claim for no longer.
 CONTEST_PATIENCE_S = 30.0
+
+#: On a full disk, what writes nothing succeeds in between: it is no sign of an end before then.
+FULL_SETTLING_S = 5.0
 
 T = TypeVar("T")
 
@@ -30,6 +38,7 @@ class Gate:
         self._database = database
         self._failures = 0
         self._closed_until = 0.0
+        self._full_until = 0.0
         self._ending = False
         self._contested_since: float | None = None
         self.state = "connected"
@@ -85,7 +94,8 @@ class Gate:
         except DatabaseUnavailableError as error:
             self._close(error)
             return None
-        self._reopen()
+        if now >= self._full_until:
+            self._reopen()
         return result
 
     def _close(self, error: DatabaseUnavailableError) -> None:
@@ -95,6 +105,8 @@ class Gate:
         self._closed_until = time.monotonic() + max(0.5, wait)
         if self._ending:
             self._closed_until = float("inf")
+        if isinstance(error, DatabaseFullError):
+            self._full_until = self._closed_until + FULL_SETTLING_S
         if self._failures == 1:
             logger.warning("database_away", extra={"fields": {"error": str(error)}})
         self.state = str(error)

@@ -10,7 +10,12 @@ from typing import Any, TypeVar
 import psycopg
 from sqlalchemy import URL, Connection, Engine, Select, Table, exc, make_url
 
-from pms.errors import DatabaseClaimedError, DatabaseUnavailableError, SettingsError
+from pms.errors import (
+    DatabaseClaimedError,
+    DatabaseFullError,
+    DatabaseUnavailableError,
+    SettingsError,
+)
 from pms.store.claim import make_claim
 from pms.store.engines import ANSWER_GRACE_S, Patience, make_engine, readers
 
@@ -112,7 +117,8 @@ class Database:
             reason = _reason_away(error)
             if reason is None:
                 raise
-            raise DatabaseUnavailableError(self._say(reason)) from error
+            kind = DatabaseFullError if _is_full(error) else DatabaseUnavailableError
+            raise kind(self._say(reason)) from error
 
     def _say(self, reason: str) -> str:
         if isinstance(self._password, str) and self._password:
@@ -157,8 +163,19 @@ def _reason_away(error: exc.SQLAlchemyError) -> str | None:
 
 
 def _sqlite_reason(error: sqlite3.Error) -> str | None:
-    code = getattr(error, "sqlite_errorcode", None)
-    return None if code is None else _SQLITE_FAULTS.get(code & 0xFF)
+    return _SQLITE_FAULTS.get(_sqlite_code(error))
+
+
+def _sqlite_code(error: sqlite3.Error) -> int:
+    """The primary result code; 0 where there is none."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF
+
+
+def _is_full(error: exc.SQLAlchemyError) -> bool:
+    cause = error.orig if isinstance(error, exc.DBAPIError) else None
+    if isinstance(cause, sqlite3.Error):
+        return _sqlite_code(cause) == sqlite3.SQLITE_FULL
+    return isinstance(cause, psycopg.errors.DiskFull)
 
 
 def _is_away(error: exc.DBAPIError, cause: psycopg.Error) -> bool:

@@ -46,6 +46,8 @@ IN_A_WORKER = [
     "call_ResumeFile",
     "answered_ResumeFile",
     "emit_PrintCleared",
+    "call_TakeStock",
+    "answered_TakeStock",
 ]
 #: A file is removed once another one is selected, so one printer needs a second copy.
 BETWEEN_COPIES = ["call_DeleteFile", "answered_DeleteFile"]

@@ -8,21 +8,21 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.conftest import OctoPrints
-from tests.support.clock import SteppingClock
 from tests.support.farm import TIMEOUT_S, Farm
 from tests.support.gcode import dwelling_gcode
 from tests.support.print_shop import strike
 from tests.support.waiting import wait_until
+from tests.support.wall_clock import WallClock
 
 pytestmark = pytest.mark.timeout(180)
 
-HOUR = timedelta(hours=1)
+HOUR_S = 3600
 
 
 @pytest.fixture
-def clock(farm: Farm, tmp_path: Path) -> SteppingClock:
+def clock(farm: Farm, tmp_path: Path) -> WallClock:
     """The coordinator's and its processes'."""
-    clock = SteppingClock(tmp_path)
+    clock = WallClock(tmp_path / "clock")
     farm.coordinator.environment |= clock.environment
     return clock
 
@@ -44,18 +44,19 @@ def replace_workers(farm: Farm) -> None:
     )
 
 
-def wait_for_clock(farm: Farm, offset: timedelta) -> None:
+def wait_for_clock(farm: Farm, offset_s: int) -> None:
     """Wait until the coordinator has met a printer at the new time: telemetry bears it."""
 
     def is_there() -> bool:
         seen = datetime.fromisoformat(farm.status()["printers"][0]["last_seen_at"])
-        return abs(seen - offset - datetime.now(UTC)) < HOUR / 2
+        ahead_s = (seen - datetime.now(UTC)).total_seconds()
+        return abs(ahead_s - offset_s) < HOUR_S / 2
 
-    wait_until(is_there, TIMEOUT_S, f"the clock to be {offset} ahead")
+    wait_until(is_there, TIMEOUT_S, f"the clock to be {offset_s} s ahead")
 
 
 def test_prints_go_on_when_the_clock_is_put_forward_and_back(
-    farm: Farm, octoprints: OctoPrints, clock: SteppingClock
+    farm: Farm, octoprints: OctoPrints, clock: WallClock
 ) -> None:
     servers = octoprints(2)
     for n, server in enumerate(servers):
@@ -67,16 +68,16 @@ def test_prints_go_on_when_the_clock_is_put_forward_and_back(
     job = farm.pay(gcode, copies=2)
     farm.wait_for_prints(job, "printing", "printing")
 
-    for offset in (HOUR, -HOUR):
-        clock.step_to(offset)
-        wait_for_clock(farm, offset)
+    for offset_s in (HOUR_S, -HOUR_S):
+        clock.set(offset_s)
+        wait_for_clock(farm, offset_s)
     # Nobody was taken for silent or stalled.
     assert [printer["restarts"] for printer in farm.status()["printers"]] == [0, 0]
     assert farm.status()["attention"] == []
-    clock.step_to(HOUR)
-    wait_for_clock(farm, HOUR)
+    clock.set(HOUR_S)
+    wait_for_clock(farm, HOUR_S)
     replace_workers(farm)
-    clock.step_to(-HOUR)
+    clock.set(-HOUR_S)
     replace_workers(farm)
     last = incarnations(farm)
     farm.coordinator.kill()
@@ -92,11 +93,11 @@ def test_prints_go_on_when_the_clock_is_put_forward_and_back(
 
 
 def test_nobody_waits_an_hour_longer_when_the_clock_is_put_back(
-    farm: Farm, octoprints: OctoPrints, clock: SteppingClock
+    farm: Farm, octoprints: OctoPrints, clock: WallClock
 ) -> None:
     (server,) = octoprints(1)
     farm.add_printer("printer", server, autostart=True)
-    clock.step_to(HOUR)
+    clock.set(HOUR_S)
     farm.start(PMS_TRANSFER_RETRIES="0")
     farm.wait_for_printer("printer", "idle")
     missing = farm.pay(None)
@@ -108,8 +109,8 @@ def test_nobody_waits_an_hour_longer_when_the_clock_is_put_back(
     farm.wait_for_reason(refused, "resting")
     farm.file_server.put(missing, gcode)
 
-    clock.step_to(timedelta())
+    clock.set(0)
     farm.wait_for_completion(missing, refused)
     (row,) = farm.openfarm.rows("pms_printers")
-    assert row["resting_until"] > datetime.now(UTC) + HOUR / 2
+    assert row["resting_until"] > datetime.now(UTC) + timedelta(seconds=HOUR_S / 2)
     assert not farm.log_lines("ERROR")

@@ -34,13 +34,20 @@ def test_broker_away_while_prints_end_and_begin(
     shop.check(third)
 
 
-def test_broker_absent_at_the_start(shop: PrintShop, rabbitmq_server: RabbitServer) -> None:
+def test_broker_away_from_before_the_start_until_after_the_last_print(
+    shop: PrintShop, rabbitmq_server: RabbitServer
+) -> None:
     rabbitmq_server.stop()
     shop.start()
-    work = shop.order(0, 2.0, message=False)
-    shop.wait_printing(work)
+    works = [shop.order(n, 1.0, message=False) for n in (0, 1)]
+    shop.wait_completed(*works)
+    waiting = shop.openfarm.rows("pms_outbox")
+    assert [row["published_at"] for row in waiting] == [None] * 2 * len(STORY)
+
     rabbitmq_server.start()
-    shop.check(work, may_repeat=True)
+    shop.check(*works)
+    # Nobody heard of any of it before, so nothing comes twice, and all in its order.
+    assert shop.told_ids() == [row["message_id"] for row in waiting]
 
 
 def test_database_away_while_prints_end(shop: PrintShop, postgres_server: PostgresServer) -> None:
@@ -51,6 +58,7 @@ def test_database_away_while_prints_end(shop: PrintShop, postgres_server: Postgr
     waiting = shop.order(0, 1.0, message=False, job_status="received")
     pids = [shop.printer(n)["worker_pid"] for n in (0, 1)]
 
+    away_since = datetime.now(UTC)
     postgres_server.stop()
     shop.broker.publish_job_paid(waiting.job)
     for server in shop.servers:
@@ -61,7 +69,7 @@ def test_database_away_while_prints_end(shop: PrintShop, postgres_server: Postgr
     shop.reconnect()
     shop.check(short, long)
     # When it happened, not when it could be written.
-    assert only(shop.openfarm.prints(short.job))["finished_at"] < both_were_finished
+    assert away_since < only(shop.openfarm.prints(short.job))["finished_at"] < both_were_finished
     assert [shop.printer(n)["worker_pid"] for n in (0, 1)] == pids
     wait_until(lambda: shop.statuses(waiting) == ["pending"], 20.0, "the prints of the last job")
 

@@ -167,6 +167,20 @@ class PostgresServer:
         )
         return Database(name=name, port=self.port)
 
+    def move_database(self, database: Database, folder: Path | None) -> None:
+        """Put it, to which nobody is connected, into a folder of its own, or back: None."""
+        space = sql.Identifier(f"space_{database.name}")
+        if folder is not None:
+            if self._account:
+                os.chown(folder, self._account.pw_uid, self._account.pw_gid)
+            create = sql.SQL("CREATE TABLESPACE {} LOCATION {}")
+            self._execute(create.format(space, sql.Literal(str(folder))))
+        target = sql.Identifier("pg_default") if folder is None else space
+        move = sql.SQL("ALTER DATABASE {} SET TABLESPACE {}")
+        self._execute(move.format(sql.Identifier(database.name), target))
+        if folder is None:
+            self._execute(sql.SQL("DROP TABLESPACE {}").format(space))
+
     def drop_database(self, database: Database) -> None:
         """Remove it, whoever is still connected."""
         self._execute(

@@ -188,6 +188,11 @@ class PrintShop:
         self._told += self.broker.messages(RECORDER)
         return [message for message in self._told if message.body["JobId"] == work.job]
 
+    def told_ids(self) -> list[str]:
+        """The ids of all notifications so far, in the order in which the broker took them."""
+        self._told += self.broker.messages(RECORDER)
+        return [str(message.properties.message_id) for message in self._told]
+
     def _wait_all_published(self) -> None:
         wait_until(lambda: not self._unpublished(), TIMEOUT_S, "the outbox to be empty")
 

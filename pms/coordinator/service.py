@@ -28,7 +28,7 @@ from pms.bus.router import Router
 from pms.bus.telemetry import Publisher
 from pms.config import Settings
 from pms.coordinator import table
-from pms.coordinator.assignments import assign
+from pms.coordinator.assignments import Assigner
 from pms.coordinator.effects import Policy
 from pms.coordinator.farm import Farm
 from pms.coordinator.gate import Gate
@@ -39,6 +39,7 @@ from pms.coordinator.processes import PrinterProcesses
 from pms.coordinator.questions import Questions
 from pms.coordinator.reports import Reports
 from pms.coordinator.startup import prepare_database
+from pms.domain.capacity import Limits
 from pms.errors import RefusedError
 from pms.mailbox import Mailbox
 from pms.store import events, outbox
@@ -133,6 +134,12 @@ class Coordinator:
             policy=self._policy,
             started_at=datetime.now(UTC),
             broker_state=self._broker_state,
+        )
+        self._assigner = Assigner(
+            self._farm,
+            settings.material_match,
+            Limits(transfers=settings.max_transfers, heating=settings.max_heating),
+            still_after_s=settings.upload_timeout_s,
         )
         self._poller = zmq.Poller()
         for source in (self._router.socket, self._control.socket):
@@ -241,8 +248,7 @@ class Coordinator:
     def _assign(self, now: float, at: datetime) -> None:
         """Give waiting copies to free printers."""
         done = self._gate.transact(
-            lambda connection: assign(connection, self._farm, self._settings.material_match, at),
-            now,
+            lambda connection: self._assigner.assign(connection, now, at), now
         )
         if done is None:
             return

@@ -591,6 +591,7 @@ def worker_spec(address: str, endpoints: Endpoints, folder: Path) -> WorkerSpec:
         poll_interval_s=1.0,
         http_timeout_s=10 * TIMEOUT_S,
         upload_timeout_s=10 * TIMEOUT_S,
+        transfer_rate=None,
         transfer_retries=5,
         file_retention_s=0,
         cache_folder=folder,

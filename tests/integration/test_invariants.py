@@ -42,7 +42,7 @@ from pms.domain.states import AttemptState, Bed, PrinterState
 from pms.errors import DatabaseUnavailableError
 from pms.mailbox import Mailbox
 from pms.store import attempts, tables
-from pms.store.jobs import TakenIn
+from pms.store.intake import TakenIn
 from tests.support import worker_rig as rigs
 from tests.support.broker import Broker
 from tests.support.file_server import FileServer

@@ -23,7 +23,7 @@ from pms.errors import DatabaseUnavailableError
 from pms.store import attempts, outbox, printers, tables
 from pms.store.attempts import Attempt
 from pms.store.database import Database
-from pms.store.jobs import Intake
+from pms.store.intake import Intake
 from pms.store.outbox import OutboxRow
 from pms.store.schema import create_openfarm, migrate
 from tests.support.worker_rig import MARKER, SHA1
@@ -149,7 +149,8 @@ class ShopFloor:
 
 
 def take_in(connection: Connection, job_id: int) -> Intake:
-    return paid_jobs.take_in(connection, POLICY, job_id, AT)
+    (taken,) = paid_jobs.take_in(connection, POLICY, [job_id], AT)
+    return taken
 
 
 def staged(attempt: Attempt) -> bus.TransferFinished:

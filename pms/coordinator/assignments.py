@@ -18,10 +18,13 @@ from pms.store.attempts import Attempt
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """New attempts, and for every other startable print why it waits."""
+    """New attempts, and for every other startable print why it waits.
+
+    No reasons: no printer was free, so that nobody's reason was looked for.
+    """
 
     claimed: list[Attempt]
-    reasons: dict[int, str]
+    reasons: dict[int, str] | None
 
 
 class Assigner:
@@ -36,8 +39,16 @@ class Assigner:
         self._limits = limits
         self._demands = Demands(still_after_s)
 
-    def assign(self, connection: Connection, now: float, at: datetime) -> Round:
-        """One round, in the caller's transaction; `now` in monotonic seconds, `at` is the same."""
+    def assign(
+        self, connection: Connection, now: float, at: datetime, *, thorough: bool = True
+    ) -> Round:
+        """One round, in the caller's transaction; `now` in monotonic seconds, `at` is the same.
+
+        Unless it is `thorough`, it ends at once where no printer is free: of the reports of a busy
+        farm few free one, and the queue may be long.
+        """
+        if not thorough and not printers.is_any_free(connection, self._farm.idle()):
+            return Round([], None)
         waiting = queue.read(connection, at).startable
         if not waiting:
             return Round([], {})

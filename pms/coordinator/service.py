@@ -146,7 +146,10 @@ class Coordinator:
             self._poller.register(source, zmq.POLLIN)
         for descriptor in (self._deliveries, self._results, self._processes):
             self._poller.register(descriptor.fileno(), zmq.POLLIN)
+        #: Copies may wait that did not before, or others may have changed: every reason counts.
         self._assign_due = True
+        #: A printer may have become free, or what printers share.
+        self._may_have_room = False
         self._look_at = 0.0
         self._prune_at = 0.0
         self._stop_by = float("inf")
@@ -184,8 +187,9 @@ class Coordinator:
     def _round(self, now: float, at: datetime) -> None:
         self._gate.make_sure(now)
         if self._reports.process(now, at):
-            self._assign_due = True
             self._notifications.pending = True
+            self._may_have_room |= self._farm.is_any_idle
+            self._assign_due |= self._reports.take_requeued()
         if self._paid_jobs.process(now, at):
             self._assign_due = True
         self._answer(now, at)
@@ -194,7 +198,7 @@ class Coordinator:
             self._look(now, at)
         if now >= self._prune_at and self._gate.is_open(now):
             self._prune(now, at)
-        if self._assign_due and self._gate.is_open(now):
+        if (self._assign_due or self._may_have_room) and self._gate.is_open(now):
             self._assign(now, at)
         self._notifications.process(now, at)
         self._router.flush(now)
@@ -247,14 +251,16 @@ class Coordinator:
 
     def _assign(self, now: float, at: datetime) -> None:
         """Give waiting copies to free printers."""
+        thorough = self._assign_due
         done = self._gate.transact(
-            lambda connection: self._assigner.assign(connection, now, at), now
+            lambda connection: self._assigner.assign(connection, now, at, thorough=thorough), now
         )
         if done is None:
             return
         crash_points.reach("claim_committed")
-        self._assign_due = False
-        self._questions.reasons = done.reasons
+        self._assign_due = self._may_have_room = False
+        if done.reasons is not None:
+            self._questions.reasons = done.reasons
         for attempt in done.claimed:
             logger.info(
                 "print_claimed",

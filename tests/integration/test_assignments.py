@@ -1,14 +1,18 @@
-"""Rounds of scheduling on a database: what printers share is shared."""
+"""Rounds of scheduling on a database: when there is one, and what its printers share."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import update
 
 from pms.bus import messages as bus
+from pms.coordinator.assignments import Round
 from pms.domain.demands import SETTLED_S
+from pms.domain.states import PrinterState
+from pms.store import printers, tables
 from tests.support.shop_floor import AT, STILL_S, FailingDatabase, ShopFloor, staged
 
 HOT = bus.Temperature(actual=60.0, target=60.0)
@@ -16,11 +20,21 @@ COLD = bus.Temperature(actual=21.0, target=60.0)
 
 
 @pytest.fixture
-def floor(tmp_path: Path) -> Iterator[ShopFloor]:
-    """Four printers."""
+def store(tmp_path: Path) -> Iterator[FailingDatabase]:
     store = FailingDatabase(f"sqlite:///{tmp_path}/pms.sqlite3")
-    yield ShopFloor(store, 4)
+    yield store
     store.close()
+
+
+@pytest.fixture
+def floor(store: FailingDatabase) -> ShopFloor:
+    """Four printers."""
+    return ShopFloor(store, 4)
+
+
+def reasons(round_: Round) -> set[str]:
+    """Why copies wait."""
+    return set((round_.reasons or {}).values())
 
 
 def claimed_jobs(floor: ShopFloor, after_s: float = 0.0) -> list[int]:
@@ -39,6 +53,48 @@ def start(floor: ShopFloor, printer_id: int) -> None:
     floor.report(bus.PrintStarted(at=AT, attempt_id=attempt.id), printer_id)
 
 
+def occupy(floor: ShopFloor, printer_id: int) -> None:
+    floor.show(printer_id, PrinterState.BUSY)
+    floor.show(printer_id, PrinterState.IDLE)
+
+
+def suspend(floor: ShopFloor, printer_id: int) -> None:
+    with floor.store.begin() as connection:
+        printers.suspend(connection, printer_id)
+
+
+def disable(floor: ShopFloor, printer_id: int) -> None:
+    with floor.store.begin() as connection:
+        chosen = tables.printers.c.id == printer_id
+        connection.execute(update(tables.printers).where(chosen).values(enabled=False))
+
+
+def print_something(floor: ShopFloor, printer_id: int) -> None:
+    floor.show(printer_id, PrinterState.PRINTING)
+
+
+def claim(floor: ShopFloor, printer_id: int) -> None:
+    """It has not said yet that it has got the copy."""
+    assert floor.assign().claimed[0].printer_id == printer_id
+
+
+@pytest.mark.parametrize("busy", [occupy, suspend, disable, print_something, claim])
+def test_a_report_leads_to_a_round_only_where_a_printer_is_free(
+    store: FailingDatabase, busy: Callable[[ShopFloor, int], None]
+) -> None:
+    floor = ShopFloor(store, 2)
+    floor.show(2, PrinterState.PRINTING)
+    floor.take_in(floor.add_job(3))
+    busy(floor, 1)
+    assert floor.assign(thorough=False) == Round([], None)
+    # Whoever asks why the copies wait is told all the same.
+    assert floor.assign().reasons
+    floor.show(2, PrinterState.IDLE)
+    round_ = floor.assign(thorough=False)
+    assert [attempt.printer_id for attempt in round_.claimed] == [2]
+    assert round_.reasons
+
+
 def test_transfers_are_limited_and_jobs_take_turns(floor: ShopFloor) -> None:
     floor.limit(transfers=2)
     big, small = floor.add_job(3), floor.add_job(1)
@@ -46,7 +102,7 @@ def test_transfers_are_limited_and_jobs_take_turns(floor: ShopFloor) -> None:
         floor.take_in(job)
     round_ = floor.assign()
     assert [attempt.job_id for attempt in round_.claimed] == [big, small]
-    assert set(round_.reasons.values()) == {"waits for one of 2 transfers"}
+    assert reasons(round_) == {"waits for one of 2 transfers"}
     assert claimed_jobs(floor) == []
     # Staged or given back, a copy makes room for the next one.
     floor.report(staged(floor.attempt(1)), 1)
@@ -86,7 +142,7 @@ def test_as_many_heat_up_as_may(floor: ShopFloor) -> None:
     floor.take_in(job)
     round_ = floor.assign()
     assert [attempt.printer_id for attempt in round_.claimed] == [1]
-    assert set(round_.reasons.values()) == {"waits until another printer has heated up"}
+    assert reasons(round_) == {"waits until another printer has heated up"}
     start(floor, 1)
     heat(floor, 1, COLD)
     assert claimed_jobs(floor, 60.0) == []

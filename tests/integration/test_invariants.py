@@ -387,6 +387,7 @@ def test_invariant_4_nothing_on_an_occupied_bed_no_copy_is_given_to_it(floor: Sh
     floor.take_in(floor.add_job(1))
     round_ = floor.assign()
     assert round_.claimed == []
+    assert round_.reasons is not None
     assert "2 bed occupied" in round_.reasons[1]
 
 

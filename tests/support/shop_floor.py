@@ -99,11 +99,12 @@ class ShopFloor:
         limits = Limits(transfers=transfers, heating=heating)
         self.assigner = Assigner(self.farm, MaterialMatch.TRACKED, limits, STILL_S)
 
-    def assign(self, after_s: float = 0.0) -> Round:
+    def assign(self, after_s: float = 0.0, *, thorough: bool = True) -> Round:
         """A round so many seconds after the last one."""
         self.now += after_s
+        at = AT + timedelta(seconds=self.now)
         with self.store.begin() as connection:
-            return self.assigner.assign(connection, self.now, AT + timedelta(seconds=self.now))
+            return self.assigner.assign(connection, self.now, at, thorough=thorough)
 
     def report(self, event: Event, printer_id: int = 1) -> Response:
         with self.store.begin() as connection:

@@ -25,7 +25,8 @@ from workers.upload import UploadBody
 ANSWER_LIMIT_BYTES = 1024 * 1024
 _PIECE_BYTES = 64 * 1024
 _SENDABLE_KEY = re.compile(r"[!-~]+")
-_TRANSPORT_ERRORS = (
+#: What no answer at all can raise.
+TRANSPORT_ERRORS = (
     requests.RequestException,
     urllib3.exceptions.HTTPError,
     http.client.HTTPException,
@@ -69,7 +70,7 @@ class Exchange:
                 stream=True,
             ) as response:
                 body = self._bounded(response, limit_bytes)
-        except _TRANSPORT_ERRORS as error:
+        except TRANSPORT_ERRORS as error:
             raise transport_error(error, self.address) from error
         self._check(response, body)
         return body

@@ -96,6 +96,7 @@ class Picture(Answer, frozen=True):
     progress: JobProgress
     #: Readings since the last picture; only the newest is read.
     temps: tuple[msgspec.Raw, ...] = ()
+    #: OctoPrint's clock, in seconds since 1970.
     server_time: float | None = None
 
 

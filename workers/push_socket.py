@@ -206,6 +206,8 @@ class PushSocket:
                 return TimedOut(f"{self.address} does not answer on the push connection")
             case websocket.WebSocketConnectionClosedException():
                 return self._closed()
+            case websocket.WebSocketBadStatusException():
+                return not_octoprint(self.address, f"no push socket but status {error.status_code}")
             case OSError():
                 return transport_error(error, self.address)
         return not_octoprint(self.address, "no push socket")

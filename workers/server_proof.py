@@ -16,7 +16,7 @@ import msgspec
 
 from workers.octoprint import Session
 from workers.octoprint_errors import UNREADABLE, TimedOut
-from workers.push_frames import read_frame
+from workers.push_frames import Frame, read_frame
 from workers.push_socket import PushSocket
 
 _SUBSCRIPTION = {"state": {"logs": False, "messages": False}, "plugins": [], "events": []}
@@ -60,15 +60,20 @@ def is_taken(address: str, session: Session, timeout_s: float) -> bool:
     socket = PushSocket(address)
     try:
         socket.open(timeout_s)
-        socket.send({"subscribe": _SUBSCRIPTION})
-        socket.send({"auth": f"{session.name}:{session.session}"})
-        return _verdict(socket, time.monotonic() + timeout_s)
+        return verdict(socket, session, timeout_s).picture is not None
     finally:
         socket.close()
 
 
-def _verdict(socket: PushSocket, deadline: float) -> bool:
-    """A picture comes only after a log-in, and a request for another log-in after a bad one."""
+def verdict(socket: PushSocket, session: Session, timeout_s: float) -> Frame:
+    """Log in over an open push socket and give the frame that answers.
+
+    A picture comes only after a log-in, and a request for another log-in after a bad one.
+    Raises OctoPrintError when neither comes within `timeout_s`.
+    """
+    socket.send({"subscribe": _SUBSCRIPTION})
+    socket.send({"auth": f"{session.name}:{session.session}"})
+    deadline = time.monotonic() + timeout_s
     while (left := deadline - time.monotonic()) > 0:
         data = socket.receive(left)
         if not data:
@@ -77,8 +82,6 @@ def _verdict(socket: PushSocket, deadline: float) -> bool:
             frame = read_frame(data)
         except UNREADABLE:
             continue
-        if frame.reauth_required is not None:
-            return False
-        if frame.picture is not None:
-            return True
-    raise TimedOut(f"{socket.address} does not say whether it still knows an earlier log-in")
+        if frame.reauth_required is not None or frame.picture is not None:
+            return frame
+    raise TimedOut(f"{socket.address} does not say whether it knows the log-in")

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from pms import __version__
 from pms.cli import command
 from pms.cli.arguments import Parser, add_command, add_commands, add_completion, name, new_parser
 from pms.cli.probe_commands import add_actions, add_looks
+from pms.cli.probe_target import add_target
 from pms.cli.report_commands import add_reports
+
+if TYPE_CHECKING:
+    from pms.cli.arguments import Commands
 
 PROGRAM = "pms-probe"
 
 _DESCRIPTION = "Looks at single parts of a farm, to find out what is wrong with one."
 
 _EXAMPLES = """
+pms-probe check http://10.0.0.7:5000 --api-key KEY
 pms-probe state http://10.0.0.7:5000 --api-key KEY
 pms-probe bus --printer mk4-1"""
 
@@ -30,6 +36,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = new_parser(PROGRAM, _DESCRIPTION, _EXAMPLES, Parser)
     parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
     commands = add_commands(parser)
+    _add_check(commands)
     add_looks(commands)
     add_actions(commands)
     bus = add_command(
@@ -46,3 +53,26 @@ def build_parser() -> argparse.ArgumentParser:
     add_reports(commands)
     add_completion(commands, PROGRAM)
     return parser
+
+
+def _add_check(commands: Commands) -> None:
+    check = add_command(
+        commands,
+        "check",
+        "pms.cli.probe_check:check",
+        "find out why a printer does not print",
+        description="Look at everything that PMS needs of an OctoPrint, from the address up to an "
+        "upload, and say what is wrong, why, and what helps. No print is disturbed: a small file "
+        "is stored and deleted in a folder of its own, and all else only asks. Nothing but "
+        "OctoPrint is needed when its URL is given. Exit code 0: all is well, 1: something is "
+        "wrong.",
+        examples="""
+pms-probe check http://10.0.0.7:5000 --api-key KEY
+pms-probe check https://farm.local/octoprint --no-write
+pms-probe check --printer mk4-1 --json
+pms-probe check --all""",
+        json=True,
+    )
+    target = add_target(check)
+    target.add_argument("--all", action="store_true", help="every printer of the database")
+    check.add_argument("--no-write", action="store_true", help="leave out the upload")

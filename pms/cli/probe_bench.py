@@ -11,11 +11,11 @@ from dataclasses import asdict
 from pathlib import Path
 
 from pms.cli.output import UNIT_BYTES, data_size, facts, show, show_json
-from pms.cli.probe_latency import round_trips
 from pms.cli.probe_session import ProbeSession, open_session
 from pms.cli.probe_upload import Upload, send
 from pms.domain.observation import ACTIVE
 from pms.errors import RefusedError
+from pms.probe.latency import round_trips
 
 REQUESTS = 100
 _LINE = b"; nothing to print, made by pms-probe bench ".ljust(63, b".") + b"\n"

@@ -9,6 +9,7 @@ import pytest
 
 from pms.demo.octoprint_server import OctoPrintServer, find_octoprint
 from tests.support.broker import Broker
+from tests.support.certificates import Authority
 from tests.support.coordinator import Coordinator
 from tests.support.farm import Farm
 from tests.support.file_server import FileServer
@@ -116,3 +117,9 @@ def server(octoprints: OctoPrints) -> OctoPrintServer:
 def probe(tmp_path: Path, server: OctoPrintServer) -> Probe:
     """`pms-probe` on that OctoPrint, with nothing else around it."""
     return Probe(tmp_path, server)
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """Vouches for servers; tests make it trusted."""
+    return Authority(tmp_path_factory.mktemp("tls") / "authority")

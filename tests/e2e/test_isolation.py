@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,15 @@ import pytest
 from tests.e2e.conftest import OctoPrints
 from tests.support.farm import TIMEOUT_S, Farm
 from tests.support.gcode import dwelling_gcode
-from tests.support.odd_server import Behaviour, OddServer, answer, hangs, says, trickles
+from tests.support.odd_server import (
+    Behaviour,
+    OddServer,
+    answer,
+    hangs,
+    says,
+    silent_address,
+    trickles,
+)
 from tests.support.ports import HOST, free_port
 from tests.support.processes import private_bytes, process_tree
 from tests.support.tls import CERTIFICATE, server_tls
@@ -49,20 +57,6 @@ def redirects(connection: socket.socket, head: str, over: object) -> None:
     path, address = head.split()[1], connection.getsockname()
     location = f"Location: http://{HOST}:{address[1]}{path}"
     connection.sendall(answer("302 Found", b"", location))
-
-
-@contextmanager
-def silent_address() -> Iterator[str]:
-    """Nothing takes a connection there: its queue is full, and more knocking is not heard."""
-    with ExitStack() as stack:
-        listener = stack.enter_context(socket.socket())
-        listener.bind((HOST, 0))
-        listener.listen(0)
-        for _ in range(4):
-            waiting = stack.enter_context(socket.socket())
-            waiting.setblocking(False)
-            waiting.connect_ex(listener.getsockname())
-        yield f"http://{HOST}:{listener.getsockname()[1]}"
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import contextlib
 import socket
 import ssl
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 #: Gets the connection, the head of the request, and what tells that the test is over.
 Behaviour = Callable[[socket.socket, str, threading.Event], None]
@@ -108,3 +108,17 @@ def resets(start: bytes) -> Behaviour:
 def answer(status: str, body: bytes = b"", *headers: str) -> bytes:
     head = [f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", "Connection: close", *headers]
     return "\r\n".join(head).encode() + b"\r\n\r\n" + body
+
+
+@contextlib.contextmanager
+def silent_address() -> Iterator[str]:
+    """Nothing takes a connection there: its queue is full, and more knocking is not heard."""
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(socket.socket())
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        for _ in range(4):
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(listener.getsockname())
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"

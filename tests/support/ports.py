@@ -21,7 +21,7 @@ def free_port() -> int:
     """
     while True:
         port = random.randint(FIRST_PORT, LAST_PORT)
-        if _is_free(port) and _reserve(port):
+        if is_free(port) and _reserve(port):
             return port
 
 
@@ -37,7 +37,7 @@ def _reserve(port: int) -> bool:
     return True
 
 
-def _is_free(port: int) -> bool:
+def is_free(port: int) -> bool:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

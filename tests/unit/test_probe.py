@@ -19,11 +19,11 @@ from pms.cli.probe_cleaning import DAY_S, Unneeded, unneeded
 from pms.cli.probe_dialogue import Dialogue
 from pms.cli.probe_feed import Picture, calls_for_a_look, heard, notices
 from pms.cli.probe_files import walk
-from pms.cli.probe_latency import Latency, round_trips
 from pms.cli.probe_orders import CONNECT_GRACE_S, Order, is_so, objection, outcome, question
 from pms.cli.probe_sight import Sight, describe
 from pms.domain.observation import ACTIVE, Activity, FileFacts, Observation
 from pms.domain.states import AttemptState, Bed
+from pms.probe.latency import Latency, round_trips
 from pms.store.attempts import Attempt
 from pms.store.printers import PrinterRow
 from workers.octoprint_answers import StoredFile

@@ -36,10 +36,13 @@ class Latency:
         return f"median {median} ms, minimum {minimum} ms, 99th percentile {p99} ms"
 
 
-def round_trips(request: Callable[[], object], count: int) -> Latency:
-    """Make a request so often over a connection that is open already."""
+def round_trips(request: Callable[[], object], count: int, limit_s: float = math.inf) -> Latency:
+    """Make a request so often, or until `limit_s` have passed, over a connection that is open."""
     request()
-    return Latency.of([_timed(request) for _ in range(count)])
+    samples: list[float] = []
+    while len(samples) < count and sum(samples) < limit_s:
+        samples.append(_timed(request))
+    return Latency.of(samples)
 
 
 def _timed(request: Callable[[], object]) -> float:

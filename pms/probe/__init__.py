@@ -1,0 +1,1 @@
+"""Finds out why an OctoPrint cannot be used; `pms-probe check` shows what comes of it."""

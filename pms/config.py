@@ -64,6 +64,11 @@ class Settings:
     material_match: MaterialMatch
     cache_bytes: int
     transfer_retries: int
+    max_transfers: int
+    #: Bytes a second for each printer; None: any number.
+    transfer_rate: int | None
+    #: None: any number.
+    max_heating: int | None
     reprints: int
     printer_failures: int
     stall_minutes: float

@@ -50,11 +50,12 @@ _PRIVATE_KEY = re.compile(
 )
 #: The two shapes in which OctoPrint makes API keys.
 _KEY_SHAPES = re.compile(
-    r"(?<![\w-])(?:[0-9A-F]{32}|(?=[\w-]*\d)(?=[\w-]*[A-Z])(?=[\w-]*[a-z])[\w-]{43})(?![\w-])", re.A
+    r"(?<![\w-])(?:[\dA-Fa-f]{32}|(?=[\w-]*\d)(?=[\w-]*[A-Z])(?=[\w-]*[a-z])[\w-]{43})(?![\w-])",
+    re.ASCII,
 )
 #: What may be a key, where it is not known which keys there are. Names of PMS's files are none.
 _LONG_WORD = re.compile(
-    r"(?<![\w-])(?!job-\d)(?=[\w-]*\d)(?=[\w-]*[A-Za-z])[\w-]{20,}(?![\w-])", re.A
+    r"(?<![\w-])(?!job-\d)(?=[\w-]*\d)(?=[\w-]*[A-Za-z])[\w-]{20,}(?![\w-])", re.ASCII
 )
 
 

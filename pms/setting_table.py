@@ -8,7 +8,17 @@ from typing import Any
 
 from pms import setting_values
 from pms.domain.scheduling import MaterialMatch
-from pms.setting_values import boolean, number, one_of, shown, size, size_text, text, whole_number
+from pms.setting_values import (
+    boolean,
+    number,
+    one_of,
+    rate,
+    shown,
+    size,
+    size_text,
+    text,
+    whole_number,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,6 +189,28 @@ TABLE = (
         default="5",
         read=whole_number(0, 1000),
         meaning="times that a transfer of G-code is tried again before the copy goes back",
+    ),
+    Setting(
+        name="max_transfers",
+        variable="PMS_MAX_TRANSFERS",
+        default="8",
+        read=whole_number(1, 100_000),
+        meaning="printers that may receive a file at the same time",
+    ),
+    Setting(
+        name="transfer_rate",
+        variable="PMS_TRANSFER_RATE",
+        default="",
+        read=rate,
+        show=size_text,
+        meaning="most bytes a second that are sent to each printer, also as 2MiB; unset or 0: any",
+    ),
+    Setting(
+        name="max_heating",
+        variable="PMS_MAX_HEATING",
+        default="",
+        read=whole_number(1, 100_000),
+        meaning="printers that may heat up at the same time; unset: any number",
     ),
     Setting(
         name="reprints",

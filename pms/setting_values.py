@@ -102,8 +102,15 @@ def size(value: str) -> int:
     return int(match[1]) * _SIZE_UNITS[(match[2] or "").lower()]
 
 
-def size_text(value: int) -> str:
-    """The shortest exact way to write a number of bytes."""
+def rate(value: str) -> int | None:
+    """A number of bytes a second, written like a size; 0 is no limit."""
+    return size(value) or None
+
+
+def size_text(value: int | None) -> str:
+    """The shortest exact way to write a number of bytes; empty for nothing."""
+    if value is None:
+        return ""
     for unit in "TGMK":
         if value and value % _SIZE_UNITS[unit.lower()] == 0:
             return f"{value // _SIZE_UNITS[unit.lower()]}{unit}iB"

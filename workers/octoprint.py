@@ -43,6 +43,7 @@ from workers.octoprint_errors import (
     UploadCut,
     not_octoprint,
 )
+from workers.pace import Pace
 from workers.upload import Abort, OnProgress, UploadBody
 
 __all__ = [
@@ -93,9 +94,12 @@ class OctoPrint:
         api_key: str,
         timeout_s: float = 10.0,
         connect_timeout_s: float = CONNECT_TIMEOUT_S,
+        upload_bytes_per_s: float | None = None,
     ) -> None:
+        """`upload_bytes_per_s`: how fast files are sent at most; None: as fast as they can be."""
         self._exchange = Exchange(address, api_key, timeout_s, connect_timeout_s)
         self.address = self._exchange.address
+        self._upload_bytes_per_s = upload_bytes_per_s
 
     def close(self) -> None:
         """Give up the connection; a later call opens a new one."""
@@ -228,6 +232,7 @@ class OctoPrint:
                 abort=abort,
                 overwrite=overwrite,
             )
+            upload.pace = Pace(self._upload_bytes_per_s)
             body = self._send_upload(upload)
         return self._read(body, UploadAnswer).files.local.path
 

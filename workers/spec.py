@@ -25,6 +25,8 @@ class WorkerSpec:
     transfer_retries: int
     #: How long files stay on OctoPrint that only a person could want.
     file_retention_s: float
+    #: Bytes a second to this printer; None: any number.
+    transfer_rate: int | None
     cache_folder: Path
     cache_bytes: int
     file_server_base_url: str | None = field(repr=False)

@@ -123,6 +123,7 @@ class Transfer(threading.Thread):
                 self._spec.address or "",
                 self._spec.api_key or "",
                 timeout_s=self._spec.http_timeout_s,
+                upload_bytes_per_s=self._spec.transfer_rate,
             ) as octoprint,
         ):
             crash_points.reach("gcode_cached")

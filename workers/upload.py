@@ -14,6 +14,7 @@ from typing import BinaryIO
 from requests_toolbelt.multipart.encoder import MultipartEncoder
 
 from workers.octoprint_errors import UploadAborted
+from workers.pace import Pace
 
 #: How long an abort can go unnoticed while the other side takes no bytes.
 ABORT_POLL_S = 0.25
@@ -39,6 +40,8 @@ class UploadBody:
         overwrite: bool = True,
     ) -> None:
         self.stall_timeout_s = stall_timeout_s
+        #: How fast it may be sent; to be set before.
+        self.pace = Pace(None)
         self._abort = abort
         self._on_progress = on_progress
         self._size = os.fstat(stream.fileno()).st_size
@@ -67,7 +70,7 @@ class UploadBody:
     def read(self, size: int = -1) -> bytes:
         """The next block. Raises UploadAborted."""
         self._check_abort()
-        block: bytes = self._encoder.read(size)
+        block: bytes = self._encoder.read(self.pace.block(size))
         self._read += len(block)
         self._report(time.monotonic())
         return block
@@ -80,12 +83,12 @@ class UploadBody:
         self._on_progress(min(self._read, self._size), self._size)
 
     def send(self, connected: socket.socket, block: bytes) -> None:
-        """Send a block, however slowly the other side takes it.
+        """Send a block, however slowly the other side takes it, and wait if that was too fast.
 
         Raises TimeoutError when it takes nothing for `stall_timeout_s`, and UploadAborted.
         """
         left = memoryview(block)
-        moved_at = time.monotonic()
+        began_at = moved_at = time.monotonic()
         connected.settimeout(min(ABORT_POLL_S, self.stall_timeout_s))
         while left:
             try:
@@ -95,6 +98,13 @@ class UploadBody:
                 self._check_abort()
                 if time.monotonic() - moved_at >= self.stall_timeout_s:
                     raise
+        self._rest(self.pace.wait_s(len(block), began_at, time.monotonic()))
+
+    def _rest(self, seconds: float) -> None:
+        until = time.monotonic() + seconds
+        while (left_s := until - time.monotonic()) > 0:
+            self._check_abort()
+            time.sleep(min(left_s, ABORT_POLL_S))
 
     def _check_abort(self) -> None:
         if self._abort():

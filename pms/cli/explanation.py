@@ -87,6 +87,9 @@ def _job_todo(facts: Facts) -> list[str]:
         todo.append(not_taken_in(job))
     elif job.attention and job.prints[PrintStatus.FAILED]:
         todo.append(_settle(job))
+    elif job.attention and not any(copy.print_id in facts.held_back for copy in facts.copies):
+        # Nothing else tells of it, and the words name their remedy.
+        todo.append(job.attention)
     return todo
 
 

@@ -78,7 +78,7 @@ class FullScreen:
         self._shown: list[str] = []
         self._size = (0, 0)
         #: To be polled for keys; None where nobody can press any.
-        self.keyboard = sys.stdin.fileno() if sys.stdin.isatty() else None
+        self.keyboard = sys.stdin.fileno() if sys.stdin and sys.stdin.isatty() else None
         self._mode: list[Any] = []
         self._handlers: dict[signal.Signals, Any] = {}
 

@@ -25,7 +25,7 @@ from pms.coordinator.assignments import views
 from pms.coordinator.farm import Farm
 from pms.domain.scheduling import schedule
 from pms.errors import NotFoundError, PMSError
-from pms.store import events, job_overview, printers, queue
+from pms.store import attempts, events, job_overview, printers, queue
 
 #: Lines of a job's diary that are looked through.
 DIARY_LIMIT = 10_000
@@ -63,7 +63,7 @@ def read_facts(connection: Connection, settings: Settings, job_id: int, now: dat
     job = job_overview.summary(connection, job_id)
     rows = printers.all_printers(connection)
     waiting = queue.read(connection, now)
-    seen = views(connection, Farm.as_stored(rows), now)
+    seen = views(connection, Farm.as_stored(rows), attempts.live(connection), now)
     return Facts(
         job=job,
         copies=job_overview.copies(connection, job_id),
@@ -161,4 +161,4 @@ def _words(text: str, style: str = "") -> Text:
 
 
 def _indented(text: str, by: int = 2) -> Padding:
-    return Padding(_words(text), (0, 0, 0, by))
+    return Padding(_words(text), (0, 0, 0, by), expand=False)

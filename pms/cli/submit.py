@@ -16,7 +16,7 @@ from pms.cli.storage import open_database
 from pms.config import Settings
 from pms.domain.gcode_scan import GcodeFacts
 from pms.errors import RefusedError
-from pms.store import catalog, events, jobs
+from pms.store import catalog, events, intake
 from pms.store.catalog import NewJob
 
 
@@ -66,8 +66,8 @@ def _enter(
         finished_byte_pos=facts.finish_marker,
     )
     job_id = catalog.add_job(connection, job, now)
-    jobs.take_in(
-        connection, job_id, now, max_copies=settings.max_copies, reprints=settings.reprints
+    intake.take_in(
+        connection, [job_id], now, max_copies=settings.max_copies, reprints=settings.reprints
     )
     detail = f"{Path(options.file).name}, {facts.size} bytes"
     events.record(connection, now, "job_submitted", job_id=job_id, detail=detail)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Connection
 
 from pms.coordinator.farm import Farm, attempts_by_printer, view
+from pms.domain.capacity import Limits, admit
+from pms.domain.demands import Demands, Heater, Sight
 from pms.domain.scheduling import MaterialMatch, PrinterView, schedule
 from pms.store import attempts, printers, queue
 from pms.store.attempts import Attempt
@@ -15,26 +18,69 @@ from pms.store.attempts import Attempt
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """New attempts, and for every other startable print why it waits."""
+    """New attempts, and for every other startable print why it waits.
+
+    No reasons: no printer was free, so that nobody's reason was looked for.
+    """
 
     claimed: list[Attempt]
-    reasons: dict[int, str]
+    reasons: dict[int, str] | None
 
 
-def assign(
-    connection: Connection, farm: Farm, material_match: MaterialMatch, now: datetime
-) -> Round:
-    """Give waiting copies to free printers, in the caller's transaction."""
-    waiting = queue.read(connection, now).startable
-    if not waiting:
-        return Round([], {})
-    plan = schedule(waiting, views(connection, farm, now), material_match)
-    claimed = [attempts.claim(connection, chosen, now) for chosen in plan.assignments]
-    return Round(claimed, plan.reasons)
-
-
-def views(connection: Connection, farm: Farm, now: datetime) -> list[PrinterView]:
-    """Every printer as scheduling sees it."""
-    busy = attempts_by_printer(attempts.live(connection))
+def views(
+    connection: Connection, farm: Farm, live: list[Attempt], at: datetime
+) -> list[PrinterView]:
+    """Every printer as scheduling sees it; `live` are the attempts that are not over."""
+    busy = attempts_by_printer(live)
     rows = printers.all_printers(connection)
-    return [view(row, farm[row.id], row.id in busy, now) for row in rows]
+    return [view(row, farm[row.id], row.id in busy, at) for row in rows]
+
+
+class Assigner:
+    """Gives waiting copies to free printers; remembers between rounds how attempts get on."""
+
+    def __init__(
+        self, farm: Farm, material_match: MaterialMatch, limits: Limits, still_after_s: float
+    ) -> None:
+        """A transfer that has not moved for `still_after_s` holds up no other."""
+        self._farm = farm
+        self._material_match = material_match
+        self._limits = limits
+        self._demands = Demands(still_after_s)
+
+    def assign(
+        self, connection: Connection, now: float, at: datetime, *, thorough: bool = True
+    ) -> Round:
+        """One round, in the caller's transaction; `now` in monotonic seconds, `at` is the same.
+
+        Unless it is `thorough`, it ends at once where no printer is free: of the reports of a busy
+        farm few free one, and the queue may be long.
+        """
+        if not thorough and not printers.is_any_free(connection, self._farm.idle()):
+            return Round([], None)
+        waiting = queue.read(connection, at).startable
+        if not waiting:
+            return Round([], {})
+        live = attempts.live(connection)
+        plan = schedule(waiting, views(connection, self._farm, live, at), self._material_match)
+        demand = self._demands.follow(self._sights(live, at), now)
+        admission = admit(plan.assignments, self._limits, demand)
+        claimed = [attempts.claim(connection, chosen, at) for chosen in admission.admitted]
+        return Round(claimed, admission.reasons | plan.reasons)
+
+    def _sights(self, live: list[Attempt], at: datetime) -> Iterator[Sight]:
+        for attempt in live:
+            printer = self._farm[attempt.printer_id]
+            began_at = attempt.starting_at or attempt.started_at
+            yield Sight(
+                attempt_id=attempt.id,
+                job_id=attempt.job_id,
+                state=attempt.state,
+                bytes_sent=printer.transfer[0] if printer.transfer else None,
+                age_s=(at - began_at).total_seconds() if began_at else 0.0,
+                heaters=[
+                    Heater(heater.actual, heater.target or 0.0)
+                    for heater in printer.heaters.values()
+                    if heater.actual is not None
+                ],
+            )

@@ -98,6 +98,19 @@ class Farm:
             if live.attempt_id is not None and live.progress is not None
         }
 
+    @property
+    def is_any_idle(self) -> bool:
+        """Whether the process of a printer says that it could print."""
+        return any(live.state is PrinterState.IDLE for live in self._printers.values())
+
+    def idle(self) -> list[int]:
+        """Printers whose processes say that they could print."""
+        return [
+            printer_id
+            for printer_id, live in self._printers.items()
+            if live.state is PrinterState.IDLE
+        ]
+
     def stalled(self, now: float, after_s: float) -> list[int]:
         """Printers that are said to print but make no progress for so long, in seconds."""
         return [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -17,8 +17,8 @@ from pms.broker.messages import BadMessageError, decode_job_paid
 from pms.coordinator.effects import Policy
 from pms.coordinator.gate import Gate
 from pms.mailbox import Mailbox
-from pms.store import events, jobs
-from pms.store.jobs import Intake, TakenIn
+from pms.store import events, intake
+from pms.store.intake import Intake, TakenIn
 
 logger = logging.getLogger(__name__)
 
@@ -94,11 +94,8 @@ class PaidJobs:
 
     def _take_in(self, batch: list[_Payment], at: datetime, connection: Connection) -> list[Intake]:
         crash_points.reach("intake_begun")
-        # In the order of the jobs' ids, so that two coordinators cannot lock each other out.
-        by_job = {
-            job_id: take_in(connection, self._policy, job_id, at)
-            for job_id in sorted({payment.job_id for payment in batch})
-        }
+        taken_in = take_in(connection, self._policy, [payment.job_id for payment in batch], at)
+        by_job = {taken.job_id: taken for taken in taken_in}
         return [by_job[payment.job_id] for payment in batch]
 
     def _answer(self, batch: list[_Payment], outcome: list[Intake]) -> None:
@@ -118,10 +115,8 @@ class PaidJobs:
 
         Once the transaction is committed, `report` is to be called for each outcome.
         """
-        found = [
-            take_in(connection, self._policy, job_id, at, is_news=job_id not in self._complained)
-            for job_id in jobs.paid_but_not_taken_in(connection)
-        ]
+        lost = intake.paid_but_not_taken_in(connection)
+        found = take_in(connection, self._policy, lost, at, old_news=self._complained)
         return [
             taken
             for taken in found
@@ -141,18 +136,26 @@ class PaidJobs:
 
 
 def take_in(
-    connection: Connection, policy: Policy, job_id: int, at: datetime, *, is_news: bool = True
-) -> Intake:
-    """Create a paid job's prints and note it in the diary; a refusal only where it `is_news`."""
-    taken = jobs.take_in(
-        connection, job_id, at, max_copies=policy.max_copies, reprints=policy.reprints
+    connection: Connection,
+    policy: Policy,
+    job_ids: Iterable[int],
+    at: datetime,
+    *,
+    old_news: Collection[int] = (),
+) -> list[Intake]:
+    """Create paid jobs' prints and note it in the diary; no refusal of one that is `old_news`."""
+    outcomes = intake.take_in(
+        connection, job_ids, at, max_copies=policy.max_copies, reprints=policy.reprints
     )
-    if taken.created:
-        detail = f"{taken.created} prints created"
-        events.record(connection, at, "job_taken_in", job_id=job_id, detail=detail)
-    elif taken.outcome is TakenIn.BAD_COPIES and is_news:
-        events.record(connection, at, "attention", job_id=job_id, detail=taken.detail)
-    return taken
+    created = {o.job_id: f"{o.created} prints created" for o in outcomes if o.created}
+    refused = {
+        outcome.job_id: outcome.detail
+        for outcome in outcomes
+        if outcome.outcome is TakenIn.BAD_COPIES and outcome.job_id not in old_news
+    }
+    events.record_of_jobs(connection, at, "job_taken_in", created)
+    events.record_of_jobs(connection, at, "attention", refused)
+    return outcomes
 
 
 def _log(taken: Intake) -> None:

@@ -159,6 +159,7 @@ class PrinterProcesses:
             upload_timeout_s=settings.upload_timeout_s,
             transfer_retries=settings.transfer_retries,
             file_retention_s=settings.file_retention_days * DAY_S,
+            transfer_rate=settings.transfer_rate,
             cache_folder=settings.data_dir / "cache",
             cache_bytes=settings.cache_bytes,
             file_server_base_url=settings.file_server_base_url,

@@ -48,6 +48,7 @@ class Reports:
         self._on_broken = on_broken
         #: Printers whose bed nobody needs to clear; kept up to date by the owner.
         self.autostart: frozenset[int] = frozenset()
+        self._requeued = False
 
     def process(self, now: float, at: datetime) -> bool:
         """Handle what has come; True: the database has changed."""
@@ -60,6 +61,11 @@ class Reports:
         except Exception:
             logger.exception("report_batch_failed")
         return self._commit_one_by_one(reports, now)
+
+    def take_requeued(self) -> bool:
+        """Whether copies may wait that did not when this was asked last."""
+        requeued, self._requeued = self._requeued, False
+        return requeued
 
     def _is_report(self, item: Received, now: float, at: datetime) -> bool:
         if isinstance(item.message, Report):
@@ -109,6 +115,7 @@ class Reports:
     def _take_note(self, printer_id: int, event: Event, now: float) -> None:
         if isinstance(event, bus.PrinterStateChanged):
             self._farm[printer_id].report(event, now)
+        self._requeued = self._requeued or _requeues(event)
         self._publisher.publish(printer_id, event)
         _log(printer_id, event)
 
@@ -122,6 +129,13 @@ def _event(item: Received) -> Event:
     if not isinstance(item.message, Report):
         raise TypeError("telemetry is not a report")
     return item.message.event
+
+
+def _requeues(event: Event) -> bool:
+    """Whether a copy may wait after it that did not before."""
+    if isinstance(event, bus.TransferFinished):
+        return event.problem is not None
+    return isinstance(event, bus.CommandRefused | bus.PrintFailed | bus.PrintCancelled)
 
 
 def _log(printer_id: int, event: Event) -> None:

@@ -28,7 +28,7 @@ from pms.bus.router import Router
 from pms.bus.telemetry import Publisher
 from pms.config import Settings
 from pms.coordinator import table
-from pms.coordinator.assignments import assign
+from pms.coordinator.assignments import Assigner
 from pms.coordinator.effects import Policy
 from pms.coordinator.farm import Farm
 from pms.coordinator.gate import Gate
@@ -39,6 +39,7 @@ from pms.coordinator.processes import PrinterProcesses
 from pms.coordinator.questions import Questions
 from pms.coordinator.reports import Reports
 from pms.coordinator.startup import prepare_database
+from pms.domain.capacity import Limits
 from pms.errors import RefusedError
 from pms.mailbox import Mailbox
 from pms.store import events, outbox
@@ -134,12 +135,21 @@ class Coordinator:
             started_at=datetime.now(UTC),
             broker_state=self._broker_state,
         )
+        self._assigner = Assigner(
+            self._farm,
+            settings.material_match,
+            Limits(transfers=settings.max_transfers, heating=settings.max_heating),
+            still_after_s=settings.upload_timeout_s,
+        )
         self._poller = zmq.Poller()
         for source in (self._router.socket, self._control.socket):
             self._poller.register(source, zmq.POLLIN)
         for descriptor in (self._deliveries, self._results, self._processes):
             self._poller.register(descriptor.fileno(), zmq.POLLIN)
+        #: Copies may wait that did not before, or others may have changed: every reason counts.
         self._assign_due = True
+        #: A printer may have become free, or what printers share.
+        self._may_have_room = False
         self._look_at = 0.0
         self._prune_at = 0.0
         self._stop_by = float("inf")
@@ -177,8 +187,9 @@ class Coordinator:
     def _round(self, now: float, at: datetime) -> None:
         self._gate.make_sure(now)
         if self._reports.process(now, at):
-            self._assign_due = True
             self._notifications.pending = True
+            self._may_have_room |= self._farm.is_any_idle
+            self._assign_due |= self._reports.take_requeued()
         if self._paid_jobs.process(now, at):
             self._assign_due = True
         self._answer(now, at)
@@ -187,7 +198,7 @@ class Coordinator:
             self._look(now, at)
         if now >= self._prune_at and self._gate.is_open(now):
             self._prune(now, at)
-        if self._assign_due and self._gate.is_open(now):
+        if (self._assign_due or self._may_have_room) and self._gate.is_open(now):
             self._assign(now, at)
         self._notifications.process(now, at)
         self._router.flush(now)
@@ -240,15 +251,16 @@ class Coordinator:
 
     def _assign(self, now: float, at: datetime) -> None:
         """Give waiting copies to free printers."""
+        thorough = self._assign_due
         done = self._gate.transact(
-            lambda connection: assign(connection, self._farm, self._settings.material_match, at),
-            now,
+            lambda connection: self._assigner.assign(connection, now, at, thorough=thorough), now
         )
         if done is None:
             return
         crash_points.reach("claim_committed")
-        self._assign_due = False
-        self._questions.reasons = done.reasons
+        self._assign_due = self._may_have_room = False
+        if done.reasons is not None:
+            self._questions.reasons = done.reasons
         for attempt in done.claimed:
             logger.info(
                 "print_claimed",

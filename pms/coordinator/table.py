@@ -17,7 +17,7 @@ from pms.domain.printing import Copy
 from pms.domain.states import CLOSED_JOB_STATUSES, UNSTARTED_STATES, AttemptState, PrintStatus
 from pms.store import attempts, copies, events, jobs, printers
 from pms.store.attempts import Attempt
-from pms.store.jobs import Intake
+from pms.store.intake import Intake
 from pms.store.printers import PrinterRow
 
 #: Never cancelled by PMS itself: a long heat-up or a large layer looks the same from here.

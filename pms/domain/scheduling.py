@@ -38,6 +38,8 @@ class WaitingPrint:
     print_id: int
     job_id: int
     need: Need
+    #: Of its job; higher goes first.
+    priority: int = 0
     #: Printers on which a copy of this job failed: taken only if no other fits.
     avoid: frozenset[int] = frozenset()
 
@@ -67,6 +69,8 @@ class Assignment:
     print_id: int
     job_id: int
     printer_id: int
+    #: Of its job; higher goes first.
+    priority: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +104,9 @@ def schedule(
             left.append(copy)
         else:
             taken.add(chosen.printer_id)
-            assignments.append(Assignment(copy.print_id, copy.job_id, chosen.printer_id))
+            assignments.append(
+                Assignment(copy.print_id, copy.job_id, chosen.printer_id, copy.priority)
+            )
     return Schedule(assignments, _reasons(left, printers, taken, material_match))
 
 

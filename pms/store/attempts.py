@@ -62,6 +62,8 @@ class Attempt:
     clear_requested: bool
     cleared_by_person: bool
     cancel_requested: bool
+    #: When its start was granted.
+    starting_at: datetime | None
     started_at: datetime | None
 
 
@@ -128,6 +130,7 @@ def _read(connection: Connection, *conditions: ColumnElement[bool]) -> list[Atte
             clear_requested=row["clear_requested_at"] is not None,
             cleared_by_person=row["cleared_by_person"],
             cancel_requested=row["cancel_requested_at"] is not None,
+            starting_at=row["starting_at"],
             started_at=row["started_at"],
         )
         for row in rows

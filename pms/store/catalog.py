@@ -286,7 +286,7 @@ def _by_name(connection: Connection, column: Column[str], name: str) -> Row[tupl
 
 
 def add_job(connection: Connection, job: NewJob, now: datetime) -> int:
-    """Enter a paid, approved job and return its id; its prints are made by `jobs.take_in`."""
+    """Enter a paid, approved job and return its id; its prints are made by `intake.take_in`."""
     statement = insert(print_jobs).values(
         created_at=now,
         submitted_at=now,

@@ -6,6 +6,8 @@ counts then, so that none is printed in its place.
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import NamedTuple
 
@@ -30,7 +32,7 @@ def tally(connection: Connection, job_id: int) -> JobTally | None:
     ).scalar_one_or_none()
     if num_copies is None:
         return None
-    counts = prints_by_status(connection, job_id)
+    counts = prints_by_status(connection, [job_id]).get(job_id, {})
     live = connection.execute(
         select(func.count())
         .select_from(pms_attempts)
@@ -59,20 +61,26 @@ def _deleted(connection: Connection, job_id: int, *states: AttemptState) -> int:
     ).scalar_one()
 
 
-def prints_by_status(connection: Connection, job_id: int) -> dict[str, int]:
-    """Count the prints of a job."""
+def prints_by_status(connection: Connection, job_ids: Iterable[int]) -> dict[int, dict[str, int]]:
+    """Count the prints of each of these jobs; one that has none is left out."""
     rows = connection.execute(
-        select(prints.c.print_status, func.count().label("number"))
-        .where(prints.c.print_job_id == job_id)
-        .group_by(prints.c.print_status)
+        select(prints.c.print_job_id, prints.c.print_status, func.count().label("number"))
+        .where(prints.c.print_job_id.in_(list(job_ids)))
+        .group_by(prints.c.print_job_id, prints.c.print_status)
     )
-    return {row.print_status: row.number for row in rows}
+    counts: defaultdict[int, dict[str, int]] = defaultdict(dict)
+    for row in rows:
+        counts[row.print_job_id][row.print_status] = row.number
+    return dict(counts)
 
 
-def was_tried(connection: Connection, job_id: int) -> bool:
-    """Whether a printer ever had a copy, whose print somebody may have deleted since."""
-    tried = select(pms_attempts.c.id).where(pms_attempts.c.job_id == job_id).limit(1)
-    return connection.execute(tried).one_or_none() is not None
+def tried(connection: Connection, job_ids: Iterable[int]) -> set[int]:
+    """Those jobs of which a printer ever had a copy, whose print may have been deleted since."""
+    chosen = list(job_ids)
+    if not chosen:
+        return set()
+    found = select(pms_attempts.c.job_id).where(pms_attempts.c.job_id.in_(chosen)).distinct()
+    return set(connection.execute(found).scalars())
 
 
 def settled(connection: Connection) -> list[int]:
@@ -143,12 +151,13 @@ def _missing(connection: Connection, job_id: int) -> int:
 def create_missing(connection: Connection, job_id: int, now: datetime) -> int:
     """Insert a pending print for every copy that the job lacks; returns how many."""
     missing = _missing(connection, job_id)
-    insert_pending(connection, job_id, missing, now)
+    insert_pending(connection, {job_id: missing}, now)
     return missing
 
 
-def insert_pending(connection: Connection, job_id: int, number: int, now: datetime) -> None:
-    """Let so many copies more of a job wait."""
-    if number > 0:
-        row = {"print_job_id": job_id, "created_at": now, "print_status": PrintStatus.PENDING}
-        connection.execute(insert(prints), [row] * number)
+def insert_pending(connection: Connection, numbers: Mapping[int, int], now: datetime) -> None:
+    """Let so many copies more of each of these jobs wait."""
+    row = {"created_at": now, "print_status": PrintStatus.PENDING}
+    rows = [row | {"print_job_id": job} for job, number in numbers.items() for _ in range(number)]
+    if rows:
+        connection.execute(insert(prints), rows)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import NamedTuple
 
@@ -50,6 +51,16 @@ def record(
             detail=detail,
         )
     )
+
+
+def record_of_jobs(
+    connection: Connection, now: datetime, kind: str, details: Mapping[int, str]
+) -> None:
+    """Write an entry for each of these jobs, as one statement."""
+    if details:
+        row = {"at": now, "kind": kind}
+        entries = [row | {"job_id": job, "detail": detail} for job, detail in details.items()]
+        connection.execute(insert(pms_events), entries)
 
 
 def recent(

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, func, select
+from sqlalchemy import ColumnElement, Connection, Select, select
 
 from pms.domain.states import PrintStatus
 from pms.errors import NotFoundError
+from pms.store.copies import prints_by_status
 from pms.store.tables import (
     colors,
     material_types,
@@ -163,14 +163,16 @@ def _jobs(*conditions: ColumnElement[bool]) -> Select[Any]:
 
 def _summaries(connection: Connection, statement: Select[Any]) -> list[JobSummary]:
     rows = connection.execute(statement).mappings().all()
-    counts = _prints_by_status(connection, [row["id"] for row in rows])
+    counts = prints_by_status(connection, [row["id"] for row in rows])
     return [
         JobSummary(
             id=row["id"],
             status=row["job_status"],
             paid=row["paid"],
             copies=row["num_copies"],
-            prints={status.value: counts[row["id"]].get(status, 0) for status in PrintStatus},
+            prints={
+                status.value: counts.get(row["id"], {}).get(status, 0) for status in PrintStatus
+            },
             model=row["model"],
             material=None if row["type"] is None else f"{row['type']}/{row['color']}",
             priority=row["priority"],
@@ -182,20 +184,6 @@ def _summaries(connection: Connection, statement: Select[Any]) -> list[JobSummar
         )
         for row in rows
     ]
-
-
-def _prints_by_status(
-    connection: Connection, job_ids: Iterable[int]
-) -> defaultdict[int, dict[str, int]]:
-    rows = connection.execute(
-        select(prints.c.print_job_id, prints.c.print_status, func.count().label("number"))
-        .where(prints.c.print_job_id.in_(job_ids))
-        .group_by(prints.c.print_job_id, prints.c.print_status)
-    )
-    counts: defaultdict[int, dict[str, int]] = defaultdict(dict)
-    for row in rows:
-        counts[row.print_job_id][row.print_status] = row.number
-    return counts
 
 
 def _attempts(connection: Connection, job_id: int) -> defaultdict[int, list[AttemptDetails]]:

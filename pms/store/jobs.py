@@ -1,120 +1,15 @@
-"""Jobs and their copies: taking a paid job in, replacing copies, completion."""
+"""Jobs and their copies: states, replacing copies, what needs attention, completion."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
-from enum import Enum, auto
 from typing import Any
 
 from sqlalchemy import Connection, and_, exists, insert, select, update
 
-from pms.domain.states import (
-    CLOSED_JOB_STATUSES,
-    STARTABLE_JOB_STATUSES,
-    JobStatus,
-    PrintStatus,
-)
-from pms.store import copies
+from pms.domain.states import CLOSED_JOB_STATUSES, JobStatus, PrintStatus
 from pms.store.database import locked
 from pms.store.tables import attempt_is_live, pms_attempts, pms_jobs, print_jobs, prints
-
-
-class TakenIn(Enum):
-    """What became of a paid job."""
-
-    CREATED = auto()
-    ALREADY = auto()
-    UNKNOWN = auto()
-    CLOSED = auto()
-    BAD_COPIES = auto()
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Intake:
-    """The outcome of taking a paid job in; `detail` is fit for a person."""
-
-    outcome: TakenIn
-    job_id: int
-    created: int = 0
-    detail: str = ""
-
-
-def take_in(
-    connection: Connection, job_id: int, now: datetime, *, max_copies: int, reprints: int
-) -> Intake:
-    """Create the prints of a paid job, exactly `num_copies` however often this is called."""
-    job: Any = connection.execute(
-        locked(
-            select(print_jobs.c.num_copies, print_jobs.c.job_status).where(
-                print_jobs.c.id == job_id
-            )
-        )
-    ).one_or_none()
-    if job is None:
-        return Intake(
-            outcome=TakenIn.UNKNOWN, job_id=job_id, detail=f"there is no print job {job_id}"
-        )
-    if job.job_status in CLOSED_JOB_STATUSES:
-        detail = f"print job {job_id} is {job.job_status}: no prints are made"
-        return Intake(outcome=TakenIn.CLOSED, job_id=job_id, detail=detail)
-    if not 1 <= job.num_copies <= max_copies:
-        detail = (
-            f"print job {job_id} asks for {job.num_copies} copies; 1 to {max_copies} are"
-            " possible (PMS_MAX_COPIES): correct num_copies"
-        )
-        _remember(connection, job_id, now, reprints, attention=detail)
-        return Intake(outcome=TakenIn.BAD_COPIES, job_id=job_id, detail=detail)
-    return _create_prints(connection, job_id, job.num_copies, now, reprints)
-
-
-def _create_prints(
-    connection: Connection, job_id: int, num_copies: int, now: datetime, reprints: int
-) -> Intake:
-    counts = copies.prints_by_status(connection, job_id)
-    known = _is_known(connection, job_id)
-    if known and (counts or copies.was_tried(connection, job_id)):
-        return Intake(outcome=TakenIn.ALREADY, job_id=job_id)
-    _remember(connection, job_id, now, reprints, attention=None)
-    wanted = sum(number for status, number in counts.items() if status != PrintStatus.FAILED)
-    missing = max(0, num_copies - wanted)
-    copies.insert_pending(connection, job_id, missing, now)
-    return Intake(outcome=TakenIn.CREATED, job_id=job_id, created=missing)
-
-
-def _is_known(connection: Connection, job_id: int) -> bool:
-    known = select(pms_jobs.c.job_id).where(pms_jobs.c.job_id == job_id)
-    return connection.execute(known).one_or_none() is not None
-
-
-def _remember(
-    connection: Connection, job_id: int, now: datetime, reprints: int, attention: str | None
-) -> None:
-    if _is_known(connection, job_id):
-        set_attention(connection, job_id, attention)
-        return
-    connection.execute(
-        insert(pms_jobs).values(
-            job_id=job_id, paid_at=now, reprints_left=reprints, attention=attention
-        )
-    )
-
-
-def paid_but_not_taken_in(connection: Connection) -> list[int]:
-    """Paid, approved jobs without prints that were never tried: their message was lost."""
-    has_prints = exists().where(prints.c.print_job_id == print_jobs.c.id)
-    was_tried = exists().where(pms_attempts.c.job_id == print_jobs.c.id)
-    rows = connection.execute(
-        select(print_jobs.c.id)
-        .where(
-            print_jobs.c.paid,
-            print_jobs.c.job_status.in_([status.value for status in STARTABLE_JOB_STATUSES]),
-            ~has_prints,
-            ~was_tried,
-        )
-        .order_by(print_jobs.c.id)
-    )
-    return list(rows.scalars())
 
 
 def insert_replacement(connection: Connection, job_id: int, now: datetime) -> int:

@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, case, delete, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    and_,
+    case,
+    delete,
+    exists,
+    insert,
+    select,
+    update,
+)
 
 from pms.domain.states import Bed, PrinterState
 from pms.errors import NotFoundError
 from pms.store.tables import (
+    attempt_is_live,
     maintenance,
+    pms_attempts,
     pms_printers,
     printer_models,
     printers,
@@ -67,6 +80,26 @@ def meet_new_ones(connection: Connection, now: datetime) -> None:
 def all_printers(connection: Connection) -> list[PrinterRow]:
     """Every printer that is in the table and that PMS has met."""
     return _read(connection)
+
+
+def is_any_free(connection: Connection, printer_ids: Collection[int]) -> bool:
+    """Whether one of these printers may take a copy, as far as the tables know."""
+    has_attempt = exists().where(
+        and_(pms_attempts.c.printer_id == pms_printers.c.printer_id, attempt_is_live)
+    )
+    free = (
+        select(pms_printers.c.printer_id)
+        .join(printers, printers.c.id == pms_printers.c.printer_id)
+        .where(
+            pms_printers.c.printer_id.in_(printer_ids),
+            pms_printers.c.bed == Bed.CLEAR.value,
+            ~pms_printers.c.suspended,
+            printers.c.enabled,
+            ~has_attempt,
+        )
+        .limit(1)
+    )
+    return connection.execute(free).one_or_none() is not None
 
 
 def get(connection: Connection, printer_id: int) -> PrinterRow:

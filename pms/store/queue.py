@@ -40,6 +40,7 @@ def read(connection: Connection, now: datetime) -> Queue:
             print_jobs.c.material_id,
             print_jobs.c.paid,
             print_jobs.c.job_status,
+            pms_jobs.c.priority,
             pms_jobs.c.attention,
             pms_jobs.c.gcode_retry_at,
         )
@@ -65,6 +66,7 @@ def read(connection: Connection, now: datetime) -> Queue:
                 print_id=row.id,
                 job_id=row.print_job_id,
                 need=Need(row.printer_model_id, row.material_id),
+                priority=row.priority,
                 avoid=avoid.get(row.print_job_id, frozenset()),
             )
         )

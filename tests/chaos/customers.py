@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
@@ -15,6 +16,10 @@ from tests.chaos.farm import Farm
 from tests.chaos.plan import Order
 from tests.support.gcode import Gcode, dwelling_gcode
 from tests.support.waiting import wait_until
+
+#: Copies that wait for each printer; a queue that only grows would be no news.
+MOST_WAITING = 3
+WANTED, OVER = "wanted", "over"
 
 
 @dataclass(frozen=True)
@@ -30,9 +35,11 @@ class Job:
 class Customers:
     """A thread that carries out the orders of the plan."""
 
-    def __init__(self, farm: Farm, orders: list[Order]) -> None:
+    def __init__(self, farm: Farm, orders: list[Order], duration_s: float) -> None:
         self._farm = farm
         self._orders = orders
+        self._duration_s = duration_s
+        self._began = 0.0
         self._thread = threading.Thread(target=self._run, name="customers", daemon=True)
         self.jobs: list[Job] = []
 
@@ -49,13 +56,19 @@ class Customers:
             deeds.append((order.at, partial(self._order, ids, number, order)))
             for at in order.paid_at:
                 deeds.append((at, partial(self._pay, ids, number)))
-        began = time.monotonic()
+        self._began = time.monotonic()
         waiting = threading.Event()
         for at, deed in sorted(deeds, key=lambda each: each[0]):
-            waiting.wait(max(0.0, began + at - time.monotonic()))
+            waiting.wait(max(0.0, self._began + at - time.monotonic()))
             deed()
 
     def _order(self, ids: dict[int, int], number: int, order: Order) -> None:
+        """Order, once the farm is about to run out of work; too late is never."""
+        answer = wait_until(
+            self._is_over_or_wanted, self._duration_s + 10.0, "a short queue", interval_s=0.5
+        )
+        if answer == OVER:
+            return
         gcode = dwelling_gcode(order.seconds, m0=order.m0)
         model_id = None if order.model is None else self._farm.models[order.model]
         ids[number] = job_id = wait_until(
@@ -67,6 +80,14 @@ class Customers:
         )
         self.jobs.append(Job(job_id, order.copies, model_id, gcode))
         self._farm.history.note("job", job=job_id, copies=order.copies, model=model_id)
+
+    def _is_over_or_wanted(self) -> str | None:
+        if time.monotonic() > self._began + self._duration_s:
+            return OVER
+        with suppress(psycopg.Error), self._farm.openfarm() as openfarm:
+            waiting = len(openfarm.rows("prints", print_status="pending"))
+            return WANTED if waiting < MOST_WAITING * len(self._farm.printers) else None
+        return None
 
     def _insert(self, order: Order, model_id: int | None, gcode: Gcode) -> int:
         """Insert a job, and let its file be there before anybody can see that it is paid."""
@@ -83,7 +104,9 @@ class Customers:
 
     def _pay(self, ids: dict[int, int], number: int) -> None:
         """Publish as the payment service does, which only logs a failure."""
-        job_id = ids[number]
+        job_id = ids.get(number)
+        if job_id is None:
+            return
         try:
             self._farm.broker.publish_job_paid(job_id)
         except (pika.exceptions.AMQPError, OSError):

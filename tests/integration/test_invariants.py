@@ -42,7 +42,7 @@ from pms.domain.states import AttemptState, Bed, PrinterState
 from pms.errors import DatabaseUnavailableError
 from pms.mailbox import Mailbox
 from pms.store import attempts, tables
-from pms.store.jobs import TakenIn
+from pms.store.intake import TakenIn
 from tests.support import worker_rig as rigs
 from tests.support.broker import Broker
 from tests.support.file_server import FileServer
@@ -387,6 +387,7 @@ def test_invariant_4_nothing_on_an_occupied_bed_no_copy_is_given_to_it(floor: Sh
     floor.take_in(floor.add_job(1))
     round_ = floor.assign()
     assert round_.claimed == []
+    assert round_.reasons is not None
     assert "2 bed occupied" in round_.reasons[1]
 
 
@@ -591,6 +592,7 @@ def worker_spec(address: str, endpoints: Endpoints, folder: Path) -> WorkerSpec:
         poll_interval_s=1.0,
         http_timeout_s=10 * TIMEOUT_S,
         upload_timeout_s=10 * TIMEOUT_S,
+        transfer_rate=None,
         transfer_retries=5,
         file_retention_s=0,
         cache_folder=folder,

@@ -198,6 +198,17 @@ class TestFiles:
             assert hashlib.file_digest(stored, "sha1").hexdigest() == gcode.sha1
         assert seen[-1] == (gcode.size, gcode.size)
 
+    def test_an_upload_keeps_to_its_rate(self, server: OctoPrintServer, tmp_path: Path) -> None:
+        rate, content = 400_000, b"G1 X1\n" * 50_000
+        with OctoPrint(server.url, server.api_key, upload_bytes_per_s=rate) as client:
+            began = time.monotonic()
+            path = upload(client, tmp_path, content)
+            taken_s = time.monotonic() - began
+            facts = client.file(path)
+        assert taken_s >= len(content) / rate
+        assert facts is not None
+        assert facts.sha1 == hashlib.sha1(content).hexdigest()
+
     def test_octoprint_may_choose_another_name(self, client: OctoPrint, tmp_path: Path) -> None:
         path = upload(client, tmp_path, b"G28\n", "pms/a:b?*.gcode")
         assert path == "pms/ab.gcode"

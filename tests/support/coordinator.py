@@ -100,7 +100,7 @@ class Coordinator:
     def run(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run a command of `pms-coordinator`, or of the program that is named first."""
         program = "pms-coordinator"
-        if arguments[0] == "pms-probe":
+        if arguments[:1] == ("pms-probe",):
             program, arguments = arguments[0], arguments[1:]
         done = subprocess.run(
             [COMMANDS / program, *arguments],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, func, insert, select, update
@@ -12,17 +12,18 @@ from sqlalchemy import Connection, func, insert, select, update
 from pms.bus import messages as bus
 from pms.bus.messages import Event
 from pms.coordinator import handlers, paid_jobs
-from pms.coordinator.assignments import Round, assign
+from pms.coordinator.assignments import Assigner, Round
 from pms.coordinator.effects import Policy
 from pms.coordinator.farm import Farm
 from pms.coordinator.handlers import Response, Sender
+from pms.domain.capacity import Limits
 from pms.domain.scheduling import MaterialMatch
 from pms.domain.states import AttemptState, Bed, JobStatus, PrinterState
 from pms.errors import DatabaseUnavailableError
 from pms.store import attempts, outbox, printers, tables
 from pms.store.attempts import Attempt
 from pms.store.database import Database
-from pms.store.jobs import Intake
+from pms.store.intake import Intake
 from pms.store.outbox import OutboxRow
 from pms.store.schema import create_openfarm, migrate
 from tests.support.worker_rig import MARKER, SHA1
@@ -36,6 +37,7 @@ POLICY = Policy(
     legacy_print_finished=False,
 )
 SIZE = 100
+STILL_S = 60.0
 
 
 class ShopFloor:
@@ -44,6 +46,8 @@ class ShopFloor:
     def __init__(self, store: Database, number_of_printers: int = 1) -> None:
         self.store = store
         self.farm = Farm()
+        self.now = 0.0
+        self.limit()
         create_openfarm(store)
         migrate(store)
         with store.begin() as connection:
@@ -90,9 +94,17 @@ class ShopFloor:
         self.report(event, printer_id)
         self.farm[printer_id].report(event, 0.0)
 
-    def assign(self) -> Round:
+    def limit(self, transfers: int | None = None, heating: int | None = None) -> None:
+        """How many printers may take in files, or heat up, at a time, from a new start on."""
+        limits = Limits(transfers=transfers, heating=heating)
+        self.assigner = Assigner(self.farm, MaterialMatch.TRACKED, limits, STILL_S)
+
+    def assign(self, after_s: float = 0.0, *, thorough: bool = True) -> Round:
+        """A round so many seconds after the last one."""
+        self.now += after_s
+        at = AT + timedelta(seconds=self.now)
         with self.store.begin() as connection:
-            return assign(connection, self.farm, MaterialMatch.TRACKED, AT)
+            return self.assigner.assign(connection, self.now, at, thorough=thorough)
 
     def report(self, event: Event, printer_id: int = 1) -> Response:
         with self.store.begin() as connection:
@@ -138,7 +150,8 @@ class ShopFloor:
 
 
 def take_in(connection: Connection, job_id: int) -> Intake:
-    return paid_jobs.take_in(connection, POLICY, job_id, AT)
+    (taken,) = paid_jobs.take_in(connection, POLICY, [job_id], AT)
+    return taken
 
 
 def staged(attempt: Attempt) -> bus.TransferFinished:

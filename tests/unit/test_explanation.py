@@ -103,6 +103,7 @@ def printer(number: int, state: PrinterState = PrinterState.IDLE, **values: Any)
         "resting_until": None,
         "attention": None,
         "last_seen_at": NOON,
+        "incarnation": 1,
     }
     return PrinterRow(**fields | values)
 
@@ -402,6 +403,13 @@ def test_a_job_that_needs_a_decision_says_which() -> None:
     assert "`pms-coordinator job retry 3`" in told.todo[0]
     closed = explain(facts([copy("failed")], job=replace(job, status="rejected")))
     assert (closed.attention, closed.todo) == (None, [])
+
+
+def test_a_job_that_lacks_copies_says_so_unless_a_copy_does() -> None:
+    job = replace(JOB, attention="there are 1 of 2 copies: retry")
+    assert explain(facts([copy()], printer(1), job=job)).todo == ["there are 1 of 2 copies: retry"]
+    held_back = explain(facts([copy()], printer(1), job=job, held_back={7: "the file is empty"}))
+    assert ["job retry 3" in step for step in held_back.todo] == [True]
 
 
 def test_a_missing_coordinator_comes_first_and_nothing_is_said_twice() -> None:

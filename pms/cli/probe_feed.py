@@ -57,7 +57,7 @@ def notices(before: Picture, after: Picture) -> list[str]:
         lines.append(f"no push, polling every {POLL_INTERVAL_S:g} s: {after.no_push}")
     if before.no_push and after.live:
         lines.append("live through push again")
-    if after.problem and not before.problem:
+    if after.problem not in ("", before.problem):
         lines.append(after.problem)
     if before.problem and not after.problem:
         lines.append("OctoPrint answers again")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import fields
+from dataclasses import fields, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -464,6 +464,8 @@ AWAY = Picture(sight=IDLE.sight, no_push="it broke", problem="refuses the connec
         (POLLED, POLLED, []),
         (POLLED, LIVE, ["live through push again"]),
         (POLLED, AWAY, ["refuses the connection"]),
+        (AWAY, AWAY, []),
+        (AWAY, replace(AWAY, problem="gave no answer"), ["gave no answer"]),
         (AWAY, POLLED, ["OctoPrint answers again"]),
     ],
 )

@@ -37,6 +37,10 @@ class User:
         return "ADMIN" in self.permissions or permission in self.permissions
 
 
+#: Who has no key, or one that nobody knows.
+GUEST = User("", "", frozenset(), ("guests",))
+
+
 def administrator(api_key: str) -> User:
     """The user whose key everybody gets."""
     return User("admin", api_key, frozenset(PERMISSIONS), ("users", "admins"))
@@ -54,9 +58,9 @@ class Access:
         self._users = {user.api_key: user for user in users}
         self._sessions: dict[str, User] = {}
 
-    def by_key(self, api_key: str) -> User | None:
-        """Who has this API key."""
-        return self._users.get(api_key)
+    def by_key(self, api_key: str) -> User:
+        """Who has this API key; a guest when nobody has it."""
+        return self._users.get(api_key, GUEST)
 
     def add(self, user: User) -> None:
         """Let somebody in from now on."""

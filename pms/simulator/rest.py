@@ -9,6 +9,7 @@ from functools import partial
 from aiohttp import web
 
 from pms.simulator import answers, file_commands, upload
+from pms.simulator.access import GUEST
 from pms.simulator.call import FORBIDDEN, Call, Handler, Refused, json_response, no_content
 from pms.simulator.look_alike import LookAlike
 from pms.simulator.states import State
@@ -31,8 +32,8 @@ async def _carry_out(look_alike: LookAlike, request: web.BaseRequest) -> web.Str
     if not request.path.startswith(("/api/", "/downloads/")):
         return _page(request.path)
     user = look_alike.access.by_key(_api_key(request))
-    if user is None:
-        raise Refused(403, FORBIDDEN) if request.method == "GET" else Refused(400, CSRF)
+    if user is GUEST and request.method != "GET":
+        raise Refused(400, CSRF)
     route, path = _route_of(request)
     call = Call(look_alike, request, user, path, f"http://{request.host}")
     if route.permission is not None:
@@ -82,7 +83,11 @@ async def _settings(_call: Call) -> web.Response:
 async def _current_user(call: Call) -> web.Response:
     user = call.user
     return json_response(
-        {"name": user.name, "groups": user.groups, "permissions": sorted(user.permissions)}
+        {
+            "name": user.name or None,
+            "groups": user.groups,
+            "permissions": sorted(user.permissions),
+        }
     )
 
 

@@ -87,6 +87,9 @@ def test_a_key_is_needed(octoprint: OctoPrintClient, key: str) -> None:
         command = {"command": "cancel"}
         assert stranger.request("POST", f"/api/{path}", command) == (400, CSRF), path
     assert stranger.request("DELETE", "/api/files/local/a.gcode") == (400, CSRF)
+    # Who one is may be asked by anybody.
+    guest = {"name": None, "groups": ["guests"], "permissions": []}
+    assert stranger.request("GET", "/api/currentuser") == (200, guest)
 
 
 def test_takes_the_key_in_several_places(octoprint: OctoPrintClient) -> None:

@@ -16,21 +16,18 @@ from typing import Any
 import requests
 
 from pms.demo.children import kill_child, log_tail, start_child, stop_child
+from pms.demo.octoprint_client import POLL_INTERVAL_S, OctoPrintClient, OctoPrintServerError
 from pms.demo.octoprint_setup import Speed, User, write_setup
 from pms.demo.printer_log import received_commands
-from pms.errors import PMSError
+
+__all__ = ["OctoPrintServer", "OctoPrintServerError", "find_octoprint"]
 
 HOST = "127.0.0.1"
 ADMINISTRATOR = "admin"
 PROGRAM_VARIABLE = "PMS_DEMO_OCTOPRINT"
-POLL_INTERVAL_S = 0.03
 
 _REPOSITORY = Path(__file__).parents[2]
 _IN_FOLDER = Path(".venv-octoprint", "bin", "octoprint")
-
-
-class OctoPrintServerError(PMSError):
-    """An OctoPrint of the demonstration did not do what was asked of it."""
 
 
 def find_octoprint(environ: Mapping[str, str] = os.environ) -> Path:
@@ -50,7 +47,7 @@ def find_octoprint(environ: Mapping[str, str] = os.environ) -> Path:
     )
 
 
-class OctoPrintServer:
+class OctoPrintServer(OctoPrintClient):
     """One server with a base folder and a port of its own.
 
     `speed`: at "fast" moves take no time, at "brisk" a fiftieth of their nominal time, and the
@@ -75,9 +72,9 @@ class OctoPrintServer:
         virtual_printer: Mapping[str, Any] | None = None,
         users: Mapping[str, User] | None = None,
     ) -> None:
+        super().__init__(f"http://{HOST}:{port}", api_key or secrets.token_hex(16))
         self.folder = folder.absolute()
         self.port = port
-        self.api_key = api_key or secrets.token_hex(16)
         self.ready_s: float | None = None
         self._octoprint = octoprint
         self._autoconnect = autoconnect
@@ -89,11 +86,6 @@ class OctoPrintServer:
         self._process: subprocess.Popen[bytes] | None = None
         self._started_at = 0.0
         self._prepared = False
-
-    @property
-    def url(self) -> str:
-        """The base URL, without a slash at its end."""
-        return f"http://{HOST}:{self.port}"
 
     @property
     def pid(self) -> int | None:
@@ -157,63 +149,6 @@ class OctoPrintServer:
         if self._process is not None:
             self._process.send_signal(signal.SIGCONT)
 
-    def request(
-        self, method: str, path: str, body: Any = None, *, timeout_s: float = 10.0, **options: Any
-    ) -> tuple[int, Any]:
-        """Make one call; gives the status and the answer, parsed where it is JSON.
-
-        `options` are those of requests, such as `files` and `data`. Raises
-        requests.RequestException when there is no answer.
-        """
-        headers = {"X-Api-Key": self.api_key} | options.pop("headers", {})
-        with requests.Session() as session:
-            session.trust_env = False
-            answer = session.request(
-                method, self.url + path, json=body, headers=headers, timeout=timeout_s, **options
-            )
-        if answer.headers.get("Content-Type", "").startswith("application/json"):
-            return answer.status_code, answer.json()
-        return answer.status_code, answer.text or None
-
-    def connect_printer(self, timeout_s: float = 20.0) -> None:
-        """Connect to the virtual printer and wait until it is operational."""
-        connect = {"command": "connect", "port": "VIRTUAL", "baudrate": 115200}
-        self._expect(204, "POST", "/api/connection", connect)
-        self.wait_state("Operational", timeout_s=timeout_s)
-
-    def state(self) -> str:
-        """Ask the printer's connection for its state: Closed, Operational, Printing and so on."""
-        return str(self._expect(200, "GET", "/api/connection")["current"]["state"])
-
-    def wait_state(self, *wanted: str, timeout_s: float = 20.0) -> str:
-        """Wait until the state is one of `wanted`, and give it."""
-        deadline = time.monotonic() + timeout_s
-        while (state := self.state()) not in wanted:
-            if time.monotonic() > deadline:
-                raise OctoPrintServerError(f"{self.url} is {state}, not {' or '.join(wanted)}")
-            time.sleep(POLL_INTERVAL_S)
-        return state
-
-    def job(self) -> dict[str, Any]:
-        """Give `/api/job`: the selected file, its progress and the state."""
-        job: dict[str, Any] = self._expect(200, "GET", "/api/job")
-        return job
-
-    def upload(self, name: str, content: bytes, **fields: str) -> str:
-        """Store a file, such as `folder/part.gcode`; gives the path that OctoPrint chose."""
-        folder, _, file = name.rpartition("/")
-        options = {"files": {"file": (file, content)}, "data": {"path": folder} | fields}
-        answer = self._expect(201, "POST", "/api/files/local", timeout_s=60.0, **options)
-        return str(answer["files"]["local"]["path"])
-
-    def select_and_print(self, path: str) -> None:
-        """Start to print a file that was uploaded."""
-        self._expect(204, "POST", f"/api/files/local/{path}", {"command": "select", "print": True})
-
-    def send_gcode(self, *commands: str) -> None:
-        """Send commands to the printer; `!!DEBUG:...` makes the virtual printer misbehave."""
-        self._expect(204, "POST", "/api/printer/command", {"commands": list(commands)})
-
     def printer_log(self) -> list[str]:
         """Give every command that the virtual printer received, in order, over all starts.
 
@@ -250,9 +185,3 @@ class OctoPrintServer:
             status, body = self.request("GET", "/api/version", timeout_s=2.0)
             return status == 200 and isinstance(body, dict) and "server" in body
         return False
-
-    def _expect(self, wanted: int, method: str, path: str, body: Any = None, **options: Any) -> Any:
-        status, answer = self.request(method, path, body, **options)
-        if status != wanted:
-            raise OctoPrintServerError(f"{self.url}{path} answered {status}: {answer}")
-        return answer

@@ -9,6 +9,8 @@ from pms.simulator.files import Files, Prints, StoredFile
 from pms.simulator.machine import BAUD_RATE, PORT, Machine
 
 VERSION = "1.11.8"
+#: The heaters are read as often as this.
+READING_INTERVAL_S = 2.0
 
 _BAUD_RATES = (250000, 230400, 115200, 57600, 38400, 19200, 9600)
 _PROFILE = "_default"
@@ -102,13 +104,13 @@ def progress(machine: Machine, now: float) -> Json:
     done = machine.done_s is not None
     # A file without content is done at -100 %.
     completion = 100.0 * position / size if size else -100.0
-    left = 0 if done else _time_left_s(completion, time_s)
+    left = 0 if done and size else _time_left_s(completion, time_s)
     return {
         "completion": completion,
         "filepos": position,
         "printTime": int(time_s),
         "printTimeLeft": left,
-        "printTimeLeftOrigin": None if done else "linear",
+        "printTimeLeftOrigin": None if left == 0 else "linear",
     }
 
 
@@ -130,24 +132,16 @@ def job_answer(machine: Machine, now: float) -> Json:
 
 
 def temperatures(machine: Machine, now: float) -> Json:
-    """The heaters as they are."""
-    return {
-        name: {
-            "actual": round(heater.at(now), 2),
-            "target": heater.target_c,
-            "offset": 0,
-        }
-        for name, heater in machine.heaters().items()
-    } | {"chamber": {"actual": None, "target": None, "offset": 0}}
+    """The heaters as they are; nothing is known before they were first read."""
+    if now < machine.connected_at + READING_INTERVAL_S:
+        return {}
+    readings = machine.heaters.readings(now)
+    return {name: values | {"offset": 0} for name, values in readings.items()}
 
 
 def reading(machine: Machine, now: float) -> Json:
     """The heaters as the push socket shows them."""
-    heaters = {
-        name: {"actual": round(heater.at(now), 2), "target": heater.target_c}
-        for name, heater in machine.heaters().items()
-    }
-    return {"time": int(now)} | heaters | {"chamber": {"actual": None, "target": None}}
+    return {"time": int(now)} | machine.heaters.readings(now)
 
 
 def printer(machine: Machine, now: float, excluded: frozenset[str]) -> Json:

@@ -16,7 +16,7 @@ from aiohttp import web
 
 from pms.errors import PMSError
 from pms.simulator.control import Control, describe
-from pms.simulator.machine import DEFAULT_SPEED, Setup
+from pms.simulator.machine import Setup
 from pms.simulator.simulation import Options, Simulation, SimulatorError
 
 DEFAULT_BASE_PORT = 15_001
@@ -61,9 +61,9 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "--speed",
         type=float,
-        default=DEFAULT_SPEED,
+        default=Setup().speed,
         metavar="BYTES",
-        help=f"bytes of G-code printed in a second (default: {DEFAULT_SPEED:.0f})",
+        help=f"bytes of G-code printed in a second (default: {Setup().speed:.0f})",
     )
     add(
         "--heating",

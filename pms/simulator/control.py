@@ -10,8 +10,9 @@ import msgspec
 from aiohttp import web
 
 from pms.simulator.access import viewer
+from pms.simulator.failures import THERMAL_RUNAWAY, firmware_error
 from pms.simulator.faults import Faults
-from pms.simulator.machine import THERMAL_RUNAWAY, Failure, Setup
+from pms.simulator.machine import Setup
 from pms.simulator.server import Server
 from pms.simulator.simulation import Simulation
 
@@ -68,7 +69,7 @@ class Control:
             [
                 {"printer": server.octoprint.number} | asdict(record)
                 for server in chosen
-                for record in server.octoprint.machine.records
+                for record in server.octoprint.machine.records.all
             ]
         )
 
@@ -148,7 +149,7 @@ async def _drop(_simulation: Simulation, server: Server, _body: bytes) -> None:
 
 
 async def _fail(_simulation: Simulation, server: Server, body: bytes) -> None:
-    failure = Failure(_read(body, Error).text, "firmware", "emergency", THERMAL_RUNAWAY.faq)
+    failure = firmware_error(_read(body, Error).text)
     server.octoprint.act(lambda now: server.octoprint.machine.fail(now, failure))
 
 

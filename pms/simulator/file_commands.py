@@ -8,7 +8,7 @@ from typing import Any
 
 from aiohttp import hdrs, web
 
-from pms.simulator import answers, names
+from pms.simulator import answers, names, payloads
 from pms.simulator import upload as uploads
 from pms.simulator.call import SERVER_ERROR, Call, Refused, json_response, no_content
 from pms.simulator.files import StoredFile
@@ -115,22 +115,24 @@ def _copy(call: Call, destination: str) -> web.Response:
     stored = _existing(call)
     path = _free_path(call, stored, destination, "copy")
     call.octoprint.files.copy(stored, path)
-    _announce_added(call, path, stored.name)
+    _announce(call, "FileAdded", payloads.stored_at(path, "copy"))
     return _copied(call, stored.name, path)
 
 
 def _move(call: Call, destination: str) -> web.Response:
     call.require("FILES_UPLOAD")
     stored = _existing(call)
-    name = stored.name
+    source, name = stored.path, stored.name
     path = _free_path(call, stored, destination, "move")
     call.require("FILES_DELETE")
-    if _is_in_use(call, stored.path):
+    if _is_in_use(call, source):
         raise Refused(409, "Trying to move a file or folder that is currently in use")
     if call.octoprint.machine.selected is stored:
         call.octoprint.machine.unselect()
     call.octoprint.files.move(stored, path)
-    _announce_added(call, path, name)
+    call.octoprint.emit("FileRemoved", payloads.stored_at(source, "move"))
+    call.octoprint.emit("FileAdded", payloads.stored_at(path, "move"))
+    _announce(call, "FileMoved", payloads.moved(source, path))
     return _copied(call, name, path)
 
 
@@ -169,7 +171,11 @@ async def delete(call: Call) -> web.Response:
     if selected is not None and _is_in(selected.path, call.path):
         machine.unselect()
     files.remove(call.path)
-    _announce_removed(call, stored)
+    if stored is not None:
+        _announce(call, "FileRemoved", payloads.stored_at(call.path, "remove"))
+    else:
+        name = call.path.rpartition("/")[2]
+        _announce(call, "FolderRemoved", {"storage": "local", "path": call.path, "name": name})
     return no_content()
 
 
@@ -224,7 +230,7 @@ def _store(call: Call, stored: StoredFile, fields: dict[str, str]) -> web.Respon
     selects, prints = wants_select and ready, wants_print and ready
     selected_before = machine.selected is not None and machine.selected.path == stored.path
     octoprint.files.store(stored)
-    _announce_added(call, stored.path, stored.name)
+    _announce(call, "FileAdded", payloads.stored_at(stored.path, "add"))
     uploaded = {
         "name": stored.name,
         "path": stored.path,
@@ -296,19 +302,6 @@ def _flag(call: Call, name: str) -> bool:
     return call.request.query.get(name, "") in TRUE
 
 
-def _announce_added(call: Call, path: str, name: str) -> None:
-    payload = {"storage": "local", "path": path, "name": name, "type": ["machinecode", "gcode"]}
-    call.octoprint.emit("FileAdded", payload | {"operation": "add"})
-    call.octoprint.emit("UpdatedFiles", {"type": "printables"})
-
-
-def _announce_removed(call: Call, stored: StoredFile | None) -> None:
-    if stored is not None:
-        payload = {
-            "storage": "local",
-            "path": stored.path,
-            "name": stored.name,
-            "type": ["machinecode", "gcode"],
-        }
-        call.octoprint.emit("FileRemoved", payload | {"operation": "remove"})
+def _announce(call: Call, kind: str, payload: payloads.Payload) -> None:
+    call.octoprint.emit(kind, payload)
     call.octoprint.emit("UpdatedFiles", {"type": "printables"})

@@ -7,11 +7,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
+from pms.simulator import payloads
+from pms.simulator.failures import (
+    DROPPED,
+    EMERGENCY_STOP,
+    NOTHING,
+    THERMAL_RUNAWAY,
+    Failure,
+    firmware_error,
+)
 from pms.simulator.files import Outcome, StoredFile
-from pms.simulator.gcode import BLOCKED, Stop, number
-from pms.simulator.heaters import Heater
+from pms.simulator.gcode import BLOCKED, Stop
+from pms.simulator.heaters import Heaters
+from pms.simulator.payloads import Payload
+from pms.simulator.records import Records
 from pms.simulator.run import Run
 from pms.simulator.states import State
 
@@ -24,32 +34,8 @@ PAUSING_S = 0.1
 CANCELLING_S = 0.02
 FINISHING_S = 0.01
 
-DEFAULT_SPEED = 60_000.0
-
 #: `type` and `payload` of an event.
-Emit = Callable[[str, dict[str, Any] | None], None]
-
-
-@dataclass(slots=True)
-class Record:
-    """A print as a person who stands at the machine would note it, whatever OctoPrint remembers."""
-
-    path: str
-    sha1: str
-    started_at: float
-    ended_at: float | None = None
-    #: `printing`, `done`, `cancelled`, `failed`, or `lost`: its OctoPrint was killed.
-    outcome: str = "printing"
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """What went wrong with the printer."""
-
-    error: str = ""
-    reason: str = ""
-    consequence: str = ""
-    faq: str = ""
+Emit = Callable[[str, Payload | None], None]
 
 
 @dataclass(slots=True)
@@ -57,15 +43,9 @@ class Setup:
     """What can be chosen of a printer."""
 
     #: Bytes of G-code a second; dwells and heating come on top.
-    speed: float = DEFAULT_SPEED
+    speed: float = 60_000.0
     #: Degrees a second.
     heating: float = 100.0
-
-
-@dataclass(slots=True)
-class _Step:
-    at: float
-    go: Callable[[float], None]
 
 
 class Machine:
@@ -73,131 +53,106 @@ class Machine:
 
     def __init__(self, emit: Emit, setup: Setup) -> None:
         self.state = State.OFFLINE
-        self.failure = Failure()
+        #: OctoPrint's text for the state; the details are in `failure`.
         self.error = ""
+        self.failure = NOTHING
         self.selected: StoredFile | None = None
         self.job_user: str | None = None
+        #: Whether there has been a selection since the server was started.
+        self.has_selected = False
         self.run: Run | None = None
         #: The print time of a print that is done, until something else is selected or started.
         self.done_s: float | None = None
-        self.records: list[Record] = []
-        #: Whether there has been a selection since the server was started.
-        self.has_selected = False
-        self._emit = emit
-        self._setup = setup
-        self._step: _Step | None = None
-        self._connected_at = 0.0
-        self._heaters = {"tool0": Heater(), "bed": Heater()}
+        self.connected_at = 0.0
+        self.heaters = Heaters()
+        self.records = Records()
         #: Asked at each start for the fraction of the file at which the print breaks off.
         self.breaks: Callable[[], float | None] = lambda: None
+        self._emit = emit
+        self._setup = setup
+        self._step: tuple[float, Callable[[float], None]] | None = None
 
     # -- time ---------------------------------------------------------------------
 
     @property
     def due(self) -> float | None:
         """When `tick` has to be called, as Unix time."""
-        return None if self._step is None else self._step.at
+        return None if self._step is None else self._step[0]
 
     def tick(self, now: float) -> None:
         """Do what is due."""
-        while self._step is not None and self._step.at <= now:
-            step, self._step = self._step, None
-            step.go(now)
+        while self._step is not None and self._step[0] <= now:
+            (_, go), self._step = self._step, None
+            go(now)
 
     def _then(self, at: float, go: Callable[[float], None]) -> None:
-        self._step = _Step(at, go)
+        self._step = (at, go)
 
     # -- the connection -----------------------------------------------------------
-
-    @property
-    def connected_at(self) -> float:
-        """When the connection was made."""
-        return self._connected_at
 
     def connect(self, now: float) -> None:
         """Open the connection; it is there a moment later."""
         if not self.state.is_closed:
             return
-        self.failure, self.error = Failure(), ""
+        self.failure, self.error = NOTHING, ""
         self._emit("Connecting", None)
         self._enter(State.OPEN_SERIAL)
         self._then(now + CONNECTING_S, self._connected)
 
     def _connected(self, now: float) -> None:
-        self._connected_at = now
+        self.connected_at = now
         self._enter(State.CONNECTING)
         self._enter(State.OPERATIONAL)
         self._emit("Connected", {"port": PORT, "baudrate": BAUD_RATE})
+        self._emit("UpdatedFiles", {"type": "printables"})
 
     def disconnect(self, now: float) -> None:
         """Close the connection; a print in progress fails."""
         if not self.state.is_closed:
-            self._lose_connection(now, State.OFFLINE, "")
+            self._emit("Disconnecting", None)
+            self._lose_connection(now, "")
 
     def drop(self, now: float) -> None:
         """Lose the connection, as when somebody pulls the plug."""
         if not self.state.is_closed:
-            self._lose_connection(now, State.CLOSED_WITH_ERROR, "SerialTimeoutException: ")
+            self._lose_connection(now, DROPPED)
 
     def fail(self, now: float, failure: Failure) -> None:
         """Halt with an error of the firmware."""
         if self.state.is_closed:
             return
         printing = self.state.is_printing
-        self._enter(State.ERROR)
         self.failure = failure
-        self._emit(
-            "Error",
-            {
-                "error": failure.error,
-                "reason": failure.reason,
-                "consequence": failure.consequence,
-                "faq": failure.faq,
-                "logs": [],
-            },
-        )
+        self._enter(State.ERROR)
+        self._emit("Error", payloads.error(failure))
         self._emit("EStop", None)
-        self._lose_connection(now, State.CLOSED_WITH_ERROR, failure.error, printing=printing)
+        self._lose_connection(now, failure.error, printing=printing)
 
     def kill(self, now: float) -> None:
-        """Forget everything but the files: the server was killed."""
-        self._end_record(now, "lost")
+        """Forget everything: the server was killed."""
+        self.records.end("lost", now)
         self._forget_job()
         self.has_selected = False
-        self.state, self.failure, self.error = State.OFFLINE, Failure(), ""
+        self.state, self.failure, self.error = State.OFFLINE, NOTHING, ""
         self._step = None
 
-    def _lose_connection(
-        self, now: float, state: State, error: str, *, printing: bool | None = None
-    ) -> None:
-        printing = self.state.is_printing if printing is None else printing
-        run, position = self.run, self.position(now)
-        self._end_record(now, "failed")
+    def _lose_connection(self, now: float, error: str, *, printing: bool | None = None) -> None:
+        run = self.run if printing or (printing is None and self.state.is_printing) else None
+        self.records.end("failed", now)
         self._step = None
         self._emit("UpdatedFiles", {"type": "printables"})
         if self.selected is not None:
             self._emit("FileDeselected", None)
         self._forget_job()
         self._emit("Disconnected", None)
-        self.state, self.error = state, error
-        self._emit(
-            "PrinterStateChanged",
-            {"state_id": State.OFFLINE.name, "state_string": State.OFFLINE.value},
-        )
+        self.state = State.CLOSED_WITH_ERROR if error else State.OFFLINE
+        self.error = error
+        self._emit("PrinterStateChanged", payloads.state(State.OFFLINE))
         # A print that is lost while it is paused leaves no trace.
-        if run is not None and printing:
-            self._record_failure(run.file, now)
-            size = run.file.content.size
-            self._emit(
-                "PrintFailed",
-                self._job(run.file, run.user)
-                | {
-                    "time": run.time_s(now),
-                    "reason": "error",
-                    "error": error,
-                    "progress": position / size if position and size else 0.0,
-                },
-            )
+        if run is not None:
+            self._note_failure(run, now)
+            position, time_s = run.position(now), run.time_s(now)
+            self._emit("PrintFailed", payloads.failed(run, error, position, time_s))
 
     # -- the job ------------------------------------------------------------------
 
@@ -207,32 +162,31 @@ class Machine:
             return
         self._forget_job()
         self.selected, self.job_user, self.has_selected = stored, user, True
-        payload = self._job(stored, user, user) | {"size": None}
-        self._emit("FileSelected", payload)
+        # OctoPrint has not looked at the file yet.
+        self._emit("FileSelected", payloads.job(stored, user, user) | {"size": None})
         if start:
             self.start(user, now)
 
     def unselect(self) -> None:
         """Select nothing."""
-        if self.state.is_busy or self.selected is None:
-            return
-        self._forget_job()
-        self._emit("FileDeselected", None)
+        if self.selected is not None and not self.state.is_busy:
+            self._forget_job()
+            self._emit("FileDeselected", None)
 
     def start(self, user: str, now: float) -> None:
-        """Print the selected file from its beginning."""
-        if self.selected is None or self.state not in (State.OPERATIONAL, State.PAUSED):
-            return
-        self._end_record(now, "cancelled")
-        self.failure, self.done_s, self.job_user = Failure(), None, user
+        """Print the selected file from its beginning, also when it is paused."""
         stored = self.selected
+        if stored is None or self.state not in (State.OPERATIONAL, State.PAUSED):
+            return
+        self.records.end("cancelled", now)
+        self.failure, self.done_s, self.job_user = NOTHING, None, user
         fraction = self.breaks()
         breaks_at = None if fraction is None else int(stored.content.size * fraction)
         self.run = Run(stored, user, self._setup.speed, breaks_at)
-        self.records.append(Record(stored.path, stored.content.sha1, now))
+        self.records.begin(stored.path, stored.content.sha1, now)
         self._enter(State.STARTING)
-        self._emit("PrintStarted", self._job(stored, user, user))
-        self._mark("print", "Start")
+        self._emit("PrintStarted", payloads.job(stored, user, user))
+        self._mark("Start", "print")
         self._then(now, self._started)
 
     def _started(self, now: float) -> None:
@@ -240,71 +194,62 @@ class Machine:
         self._go(now)
 
     def _go(self, now: float, wait_s: float = 0.0) -> None:
-        run = self._running()
+        run = self._running
         run.go(now, wait_s)
         self._then(run.goal_at, self._arrive)
 
     def _arrive(self, now: float) -> None:
-        run = self._running()
-        stop = run.next_stop
-        if stop is None:
-            self._finish(now) if run.goal == run.file.content.size else self._break(now)
-            return
-        run.offset = stop.offset
-        if stop.pauses:
-            self._pause(now, run.offset, None, stop)
+        run = self._running
+        if (stop := run.next_stop) is not None:
+            self._obey(stop, now)
+        elif run.breaks_at is not None:
+            self.fail(now, THERMAL_RUNAWAY)
         else:
-            self._go(now, self._heat(stop, now))
+            self._finish(now)
 
-    def _break(self, now: float) -> None:
-        self.fail(now, THERMAL_RUNAWAY)
+    def _obey(self, stop: Stop, now: float) -> None:
+        self._running.offset = stop.offset
+        if stop.pauses:
+            self._pause(now, stop.offset, None, stop.command)
+        else:
+            self._go(now, self._heat(stop.command, stop.arguments, now))
 
     def hurry(self, now: float) -> None:
         """Take over another speed."""
         if self.run is None:
             return
         self.run.hurry(now, self._setup.speed)
-        if self.state is State.PRINTING:
-            self._go(now, max(0.0, (self.run.moving_since or now) - now))
+        if self.run.moving_since is not None:
+            self._then(self.run.goal_at, self._arrive)
 
     def pause(self, user: str, now: float) -> None:
         """Pause the print."""
-        if self.state in (State.PRINTING, State.STARTING):
-            run = self._running()
+        if self.state is State.PRINTING:
+            run = self._running
             line_start = run.file.content.line_start(run.position(now))
             self._pause(now, max(run.offset, line_start), user)
 
-    def _pause(self, now: float, offset: int, user: str | None, stop: Stop | None = None) -> None:
-        self._running().stand(now, offset)
+    def _pause(self, now: float, offset: int, user: str | None, command: str = "") -> None:
+        self._running.stand(now, offset)
         self._enter(State.PAUSING)
-        if stop is not None and stop.command in BLOCKED:
-            text = f"Not sending {stop.command} to printer as it's configured as a blocked command"
-            payload = {"command": stop.command, "message": text, "severity": "warn"}
-            self._emit("CommandSuppressed", payload)
+        if command in BLOCKED:
+            self._emit("CommandSuppressed", payloads.suppressed(command))
         self._then(now + PAUSING_S, lambda _: self._paused(user))
 
     def _paused(self, user: str | None) -> None:
-        run = self._running()
-        size = run.file.content.size
-        position = {"x": None, "y": None, "z": None, "e": None, "t": None, "f": None}
-        payload = self._job(run.file, run.user, user) | {
-            "position": position,
-            "fileposition": run.offset,
-            "progress": int(run.offset / size * 100) if size else 0,
-        }
-        self._emit("PrintPaused", payload)
-        self._mark("pause", "Pause")
-        self._emit("PositionUpdate", {"reason": "pause"} | position)
+        self._emit("PrintPaused", payloads.paused(self._running, user))
+        self._mark("Pause", "pause")
+        self._emit("PositionUpdate", payloads.HOME | {"reason": "pause"})
         self._enter(State.PAUSED)
 
     def resume(self, user: str, now: float) -> None:
         """Go on with a paused print; OctoPrint ignores it while it is still pausing."""
         if self.state is not State.PAUSED:
             return
-        run = self._running()
+        run = self._running
         self._enter(State.RESUMING)
-        self._emit("PrintResumed", self._job(run.file, run.user, user))
-        self._mark("resume", "Resume")
+        self._emit("PrintResumed", payloads.job(run.file, run.user, user))
+        self._mark("Resume", "resume")
         self._enter(State.PRINTING)
         self._go(now)
 
@@ -312,45 +257,60 @@ class Machine:
         """End the print."""
         if not self.state.is_busy or self.state in (State.CANCELLING, State.FINISHING):
             return
-        run = self._running()
+        run = self._running
         run.stand(now, run.position(now))
-        self._emit("PrintCancelling", self._job(run.file, run.user, user))
+        self._emit("PrintCancelling", payloads.job(run.file, run.user, user))
         self._enter(State.CANCELLING)
         self._then(now + CANCELLING_S, lambda at: self._cancelled(at, user))
 
     def _cancelled(self, now: float, user: str) -> None:
-        run, size = self._running(), self._running().file.content.size
-        position = {"x": None, "y": None, "z": None, "t": None, "e": None, "f": None}
-        payload = self._job(run.file, run.user, user) | {
-            "position": position,
-            "fileposition": run.offset,
-            "progress": int(run.offset / size * 100) if size else 0,
-            "time": run.time_s(now),
-        }
+        run, self.run = self._running, None
+        payload = payloads.cancelled(run, user, run.time_s(now))
         self._emit("PrintCancelled", payload)
-        self._mark("cancel", "Cancel")
-        self._end_record(now, "cancelled")
-        self.run = None
-        self._record_failure(run.file, now)
+        self._mark("Cancel", "cancel")
+        self.records.end("cancelled", now)
+        self._note_failure(run, now)
         self._emit("PrintFailed", payload | {"reason": "cancelled"})
         self._enter(State.OPERATIONAL)
 
     def _finish(self, now: float) -> None:
-        run = self._running()
-        run.stand(now, run.goal)
+        run = self._running
+        run.stand(now, run.file.content.size)
         self.done_s = run.counted_s
         self._enter(State.FINISHING)
-        self._mark("done", "Done")
-        self._emit("PrintDone", self._job(run.file, run.user) | {"time": self.done_s})
+        self._mark("Done", "done")
+        self._emit("PrintDone", payloads.job(run.file, run.user) | {"time": self.done_s})
         self._then(now + FINISHING_S, self._finished)
 
     def _finished(self, now: float) -> None:
-        run = self._running()
-        self._end_record(now, "done")
-        self.run = None
+        run, self.run = self._running, None
+        self.records.end("done", now)
         run.file.prints.add(Outcome(now, success=True, print_time_s=self.done_s))
         self._enter(State.OPERATIONAL)
-        self._emit("MetadataStatisticsUpdated", {"storage": "local", "path": run.file.path})
+        self._tell_history(run)
+
+    # -- commands to the printer --------------------------------------------------
+
+    def command(self, text: str, now: float) -> None:
+        """Take a command as from OctoPrint's terminal; most have no effect.
+
+        `!!DEBUG:` commands are those of OctoPrint's own virtual printer.
+        """
+        if text == "M112":
+            self._emit("EStop", None)
+            self._lose_connection(now, EMERGENCY_STOP)
+        elif text == "!!DEBUG:trigger_fatal_error_marlin":
+            self.fail(now, THERMAL_RUNAWAY)
+        elif text == "!!DEBUG:drop_connection":
+            self.drop(now)
+        elif text.startswith("!!DEBUG:send Error:"):
+            self.fail(now, firmware_error(text.removeprefix("!!DEBUG:send Error:")))
+        else:
+            command, _, arguments = text.partition(" ")
+            self._heat(command, arguments, now)
+
+    def _heat(self, command: str, arguments: str, now: float) -> float:
+        return self.heaters.command(command, arguments, now, self._setup.heating)
 
     # -- what can be seen ---------------------------------------------------------
 
@@ -368,57 +328,27 @@ class Machine:
             return self.done_s
         return None if self.run is None else self.run.time_s(now)
 
-    def heaters(self) -> dict[str, Heater]:
-        """By name."""
-        return self._heaters
-
     # -- inside -------------------------------------------------------------------
 
+    @property
     def _running(self) -> Run:
         assert self.run is not None
         return self.run
 
     def _enter(self, state: State) -> None:
         self.state = state
-        payload = {"state_id": state.name, "state_string": state.value}
-        self._emit("PrinterStateChanged", payload)
+        self._emit("PrinterStateChanged", payloads.state(state))
 
-    def _mark(self, kind: str, label: str) -> None:
+    def _mark(self, label: str, kind: str) -> None:
         self._emit("ChartMarked", {"type": kind, "label": label})
-
-    def _job(self, stored: StoredFile, owner: str, user: str | None = None) -> dict[str, Any]:
-        job = {
-            "name": stored.name,
-            "path": stored.path,
-            "origin": "local",
-            "size": stored.content.size,
-            "owner": owner,
-        }
-        return job if user is None else job | {"user": user}
 
     def _forget_job(self) -> None:
         self.selected = self.job_user = self.run = self.done_s = None
 
-    def _record_failure(self, stored: StoredFile, now: float) -> None:
-        stored.prints.add(Outcome(now, success=False, print_time_s=None))
-        self._emit("MetadataStatisticsUpdated", {"storage": "local", "path": stored.path})
+    def _note_failure(self, run: Run, now: float) -> None:
+        run.file.prints.add(Outcome(now, success=False, print_time_s=None))
+        self._tell_history(run)
 
-    def _end_record(self, now: float, outcome: str) -> None:
-        if self.records and self.records[-1].ended_at is None:
-            self.records[-1].ended_at, self.records[-1].outcome = now, outcome
-
-    def _heat(self, stop: Stop, now: float) -> float:
-        """Set a target; gives the seconds that the print waits for it."""
-        name = "bed" if stop.command in ("M140", "M190") else "tool0"
-        target = number("S", stop.arguments) or number("R", stop.arguments) or 0.0
-        heater = self._heaters[name].aimed(target, now, self._setup.heating)
-        self._heaters[name] = heater
-        return heater.seconds_left(now) if stop.command in ("M109", "M190") else 0.0
-
-
-THERMAL_RUNAWAY = Failure(
-    error="Thermal Runaway, system stopped! Heater_ID: bed - Printer halted. kill() called!",
-    reason="firmware",
-    consequence="emergency",
-    faq="firmware-thermal-runaway",
-)
+    def _tell_history(self, run: Run) -> None:
+        payload = {"storage": "local", "path": run.file.path}
+        self._emit("MetadataStatisticsUpdated", payload)

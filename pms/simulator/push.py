@@ -16,8 +16,6 @@ from pms.simulator import answers
 from pms.simulator.machine import Machine
 
 BASE_INTERVAL_S = 0.5
-#: A heater is read as often as this.
-READING_INTERVAL_S = 2.0
 #: A client that is so far behind does not read.
 BACKLOG_LIMIT_BYTES = 4 * 1024 * 1024
 #: So many messages are kept for a client that has not logged in yet.
@@ -176,7 +174,7 @@ class Push:
         )
 
     def _readings(self, machine: Machine, now: float) -> list[dict[str, Any]]:
-        if not machine.state.is_operational or now < self._read_at + READING_INTERVAL_S:
+        if not machine.state.is_operational or now < self._read_at + answers.READING_INTERVAL_S:
             return []
         self._read_at = now
         return [answers.reading(machine, now)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import partial
 
 from aiohttp import web
 
@@ -146,8 +147,12 @@ async def _printer_command(call: Call) -> web.Response:
     if not call.octoprint.machine.state.is_operational:
         raise Refused.not_operational()
     content = await call.json()
-    if not ("command" in content or "commands" in content):
-        raise Refused(400, "command is invalid")
+    if "command" not in content and "commands" not in content:
+        raise Refused(400, "No commands included in request")
+    commands = content["commands"] if "commands" in content else [content["command"]]
+    machine = call.octoprint.machine
+    for text in commands:
+        call.octoprint.act(partial(machine.command, text))
     return no_content()
 
 

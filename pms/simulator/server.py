@@ -14,7 +14,7 @@ from pms.simulator.octoprint import OctoPrint
 
 BACKLOG = 128
 KEEP_ALIVE_S = 75.0
-READ_BUFFER_BYTES = 256 * 1024
+READ_BUFFER_BYTES = 64 * 1024
 
 _LENGTH_REQUIRED = (
     "<html><title>411: Length Required</title><body>411: Length Required</body></html>"

@@ -8,7 +8,7 @@ from aiohttp import BodyPartReader, web
 
 from pms.simulator.contents import Content, Contents
 
-BLOCK_BYTES = 256 * 1024
+BLOCK_BYTES = 64 * 1024
 FIELD_LIMIT_BYTES = 100 * 1024
 
 

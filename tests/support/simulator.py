@@ -6,33 +6,25 @@ import json
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import requests
-
 from pms.demo.children import log_tail, start_child, stop_child
+from pms.demo.octoprint_client import OctoPrintClient
 from tests.support.coordinator import COMMANDS
 from tests.support.waiting import wait_until
 
 
-@dataclass(frozen=True)
-class SimulatedPrinter:
-    """Where a look-alike is found."""
+class SimulatedPrinter(OctoPrintClient):
+    """One look-alike."""
 
-    number: int
-    url: str
-    api_key: str = field(repr=False)
+    def __init__(self, number: int, url: str, api_key: str) -> None:
+        super().__init__(url, api_key)
+        self.number = number
 
     @property
     def port(self) -> int:
         return int(self.url.rpartition(":")[2])
-
-    def request(self, method: str, path: str, body: Any = None, **options: Any) -> tuple[int, Any]:
-        """Make one call; gives the status and the answer, parsed where it is JSON."""
-        headers = {"X-Api-Key": self.api_key} | options.pop("headers", {})
-        return _call(method, self.url + path, body, headers=headers, **options)
 
 
 class Simulator:
@@ -55,6 +47,7 @@ class Simulator:
             self.stop()
             raise
         self.control_url = str(announced["control"])
+        self._control = OctoPrintClient(self.control_url, api_key="")
         self.printers = [
             SimulatedPrinter(printer["number"], printer["url"], printer["api_key"])
             for printer in announced["printers"]
@@ -94,7 +87,7 @@ class Simulator:
     # -- inside ---------------------------------------------------------------------------
 
     def _expect(self, method: str, path: str, body: Any = None) -> Any:
-        status, answer = _call(method, self.control_url + path, body)
+        status, answer = self._control.request(method, path, body)
         assert status in (200, 204), f"{method} {path} answered {status}: {answer}"
         return answer
 
@@ -117,12 +110,3 @@ def simulator(folder: Path, *options: str, printers: int = 1) -> Iterator[Simula
         yield running
     finally:
         running.stop()
-
-
-def _call(method: str, url: str, body: Any = None, **options: Any) -> tuple[int, Any]:
-    with requests.Session() as session:
-        session.trust_env = False
-        answer = session.request(method, url, json=body, timeout=10.0, **options)
-    if answer.headers.get("Content-Type", "").startswith("application/json"):
-        return answer.status_code, answer.json()
-    return answer.status_code, answer.text or None

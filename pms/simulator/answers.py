@@ -64,7 +64,7 @@ def state(machine: Machine) -> Json:
 def job(machine: Machine) -> Json:
     """The selected file."""
     stored = machine.selected
-    if stored is None and not machine.has_selected:
+    if stored is None and not machine.knows_jobs:
         file: Json = {name: value for name, value in _NO_FILE.items() if name != "display"}
         return {
             "file": file,

@@ -181,12 +181,12 @@ async def delete(call: Call) -> web.Response:
 
 async def upload(call: Call) -> web.Response:
     """`POST /api/files/local`: take in a file."""
-    if call.path != "local":
-        raise Refused.not_found()
     form = await uploads.receive(call.request, call.octoprint.contents)
     if form.content is None:
         return _make_folder(call, form.fields)
     try:
+        if call.path != "local":
+            raise Refused.not_found()
         stored = _accepted(call, form)
     except Refused:
         call.octoprint.contents.release(form.content)

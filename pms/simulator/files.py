@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -88,10 +88,12 @@ class Files:
         self._files[stored.path] = stored
 
     def copy(self, source: StoredFile, path: str) -> None:
-        """Store the same content under another path, never printed."""
+        """Store the same content under another path; OctoPrint copies the history, too."""
         content = self._contents.use(source.content)
         name = PurePosixPath(path).name
-        self.store(StoredFile(path, name, source.user, source.date, content))
+        self.store(
+            replace(source, path=path, display=name, content=content, prints=replace(source.prints))
+        )
 
     def move(self, source: StoredFile, path: str) -> None:
         """Give a file another path; its history goes with it."""

@@ -58,8 +58,8 @@ class Machine:
         self.failure = NOTHING
         self.selected: StoredFile | None = None
         self.job_user: str | None = None
-        #: Whether there has been a selection since the server was started.
-        self.has_selected = False
+        #: Whether anything has been said about a job since the server was started.
+        self.knows_jobs = False
         self.run: Run | None = None
         #: The print time of a print that is done, until something else is selected or started.
         self.done_s: float | None = None
@@ -132,7 +132,7 @@ class Machine:
         """Forget everything: the server was killed."""
         self.records.end("lost", now)
         self._forget_job()
-        self.has_selected = False
+        self.knows_jobs = False
         self.state, self.failure, self.error = State.OFFLINE, NOTHING, ""
         self._step = None
 
@@ -161,7 +161,7 @@ class Machine:
         if self.state is not State.OPERATIONAL:
             return
         self._forget_job()
-        self.selected, self.job_user, self.has_selected = stored, user, True
+        self.selected, self.job_user = stored, user
         # OctoPrint has not looked at the file yet.
         self._emit("FileSelected", payloads.job(stored, user, user) | {"size": None})
         if start:
@@ -344,6 +344,7 @@ class Machine:
 
     def _forget_job(self) -> None:
         self.selected = self.job_user = self.run = self.done_s = None
+        self.knows_jobs = True
 
     def _note_failure(self, run: Run, now: float) -> None:
         run.file.prints.add(Outcome(now, success=False, print_time_s=None))

@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Iterator
 from typing import Any
 
+from pms.demo.octoprint_client import OctoPrintClient
 from pms.demo.octoprint_server import OctoPrintServer
 from pms.demo.octoprint_setup import User
 from tests.support.printers import OctoPrintFactory
@@ -33,11 +34,12 @@ class OctoPrintPool:
                 server.start()
         for server in servers:
             server.wait_ready()
-            _make_like_new(server)
+            make_like_new(server)
         return servers
 
 
-def _make_like_new(server: OctoPrintServer) -> None:
+def make_like_new(server: OctoPrintClient) -> None:
+    """No files, and an operational printer."""
     server.wait_state("Operational", "Closed", "Printing", "Paused", "Error")
     server.request("POST", "/api/connection", {"command": "disconnect"})
     server.wait_state("Closed")
@@ -45,7 +47,7 @@ def _make_like_new(server: OctoPrintServer) -> None:
     server.connect_printer()
 
 
-def _delete_files(server: OctoPrintServer) -> list[str]:
+def _delete_files(server: OctoPrintClient) -> list[str]:
     """Delete what there is; gives what there was."""
     _, answer = server.request("GET", "/api/files/local?recursive=true&force=true")
     paths = list(_paths(answer["files"]))

@@ -29,11 +29,11 @@ class Server:
     restart: Callable[[], None]
 
 
-@pytest.fixture(scope="module", params=["real", "simulator"])
+@pytest.fixture(scope="session", params=["real", "simulator"])
 def server(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Server]:
-    """One for all tests of a module."""
+    """One of each for all tests."""
     start = _real if request.param == "real" else _simulator
     with start(tmp_path_factory.mktemp("octoprint")) as server:
         yield server
@@ -72,7 +72,7 @@ def events(listen: Callable[[], Listener]) -> Listener:
     listener = listen()
     listener.subscribe(events=True)
     listener.log_in()
-    listener.until_event("ClientAuthed")
+    listener.until_kind("timelapse")
     listener.heard.clear()
     return listener
 

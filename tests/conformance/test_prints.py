@@ -1,4 +1,4 @@
-"""Prints: starting, pausing, resuming, cancelling, failing, and what is known of them afterwards."""
+"""Prints: starting, pausing, resuming, cancelling, failing, and what is known afterwards."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from tests.conformance.conftest import Server
 from tests.conformance.values import (
     DWELL,
     LONG,
+    NO_FILE,
     NO_PROGRESS,
     NOT_OPERATIONAL,
     NUMBER,
@@ -237,39 +238,23 @@ def test_cancels(octoprint: OctoPrintClient, paused: bool) -> None:
     }
 
 
-@pytest.mark.parametrize(
-    ("state", "command", "error"),
-    [
-        ("Printing", "start", "Printer already has an active print job, did you mean 'restart'?"),
-        ("Printing", "restart", "Printer does not have an active print job or is not paused"),
-        ("Paused", "start", "Printer already has an active print job, did you mean 'restart'?"),
-        ("Operational", "restart", "Printer does not have an active print job or is not paused"),
-        (
-            "Operational",
-            "pause",
-            "Printer is neither printing nor paused, 'pause' command cannot be performed",
-        ),
-        (
-            "Operational",
-            "cancel",
-            "Printer is neither printing nor paused, 'cancel' command cannot be performed",
-        ),
-        ("Closed", "start", "Printer is not operational"),
-        ("Closed", "cancel", "Printer is not operational"),
-        ("Closed", "dance", "Printer is not operational"),
-    ],
-)
-def test_refuses_what_does_not_fit(
-    octoprint: OctoPrintClient, state: str, command: str, error: str
-) -> None:
-    if state in ("Printing", "Paused"):
-        start(octoprint)
-    if state == "Paused":
-        pause(octoprint)
-    if state == "Closed":
-        octoprint.request("POST", "/api/connection", {"command": "disconnect"})
-        octoprint.wait_state("Closed")
-    assert control(octoprint, command) == (409, {"error": error})
+def test_refuses_what_does_not_fit(octoprint: OctoPrintClient) -> None:
+    running = {"error": "Printer already has an active print job, did you mean 'restart'?"}
+    unpaused = {"error": "Printer does not have an active print job or is not paused"}
+    idle = "Printer is neither printing nor paused, '{}' command cannot be performed"
+    assert control(octoprint, "restart") == (409, unpaused)
+    for command in ("pause", "cancel"):
+        assert control(octoprint, command) == (409, {"error": idle.format(command)})
+    start(octoprint)
+    assert control(octoprint, "start") == (409, running)
+    assert control(octoprint, "restart") == (409, unpaused)
+    assert control(octoprint, "pause", "dance") == (400, {"error": "Unknown action"})
+    pause(octoprint)
+    assert control(octoprint, "start") == (409, running)
+    octoprint.request("POST", "/api/connection", {"command": "disconnect"})
+    octoprint.wait_state("Closed")
+    for command in ("start", "cancel", "dance"):
+        assert control(octoprint, command) == (409, NOT_OPERATIONAL)
 
 
 def test_selects_nothing_while_it_prints_or_is_away(octoprint: OctoPrintClient) -> None:
@@ -372,8 +357,15 @@ def test_a_killed_server_forgets_its_print(octoprint: OctoPrintClient, server: S
     start(octoprint)
     server.restart()
     octoprint.wait_state("Operational")
-    assert wait_for_job(octoprint, "Operational")["job"]["file"]["path"] is None
-    assert octoprint.job()["progress"] == NO_PROGRESS
+    # Two parts are missing until something is selected or the connection is closed.
+    never = {name: value for name, value in unselected().items() if name != "averagePrintTime"}
+    no_file = {name: value for name, value in NO_FILE.items() if name != "display"}
+    no_filament = {"length": None, "volume": None}
+    assert wait_for_job(octoprint, "Operational") == {
+        "job": never | {"file": no_file, "filament": no_filament},
+        "progress": NO_PROGRESS,
+        "state": "Operational",
+    }
     assert history(octoprint) is None
     assert history(octoprint, "b.gcode") == SUCCEEDED_ONCE
 

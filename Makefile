@@ -12,6 +12,7 @@ MAKEFLAGS += --no-print-directory
 PYTHON ?= python3
 ARGS ?=
 SEED ?=
+OCTOPRINT ?=
 MINUTES ?= 3
 # The tests wait for servers more than they compute, so more of them run than there are cores.
 PROCESSES ?= 3
@@ -27,8 +28,8 @@ PIP_OPTIONS := --disable-pip-version-check --no-input --progress-bar off --quiet
 export PYTHON
 
 demo: export PMS_DEMO_OCTOPRINT := $(CURDIR)/$(OCTOPRINT_ENVIRONMENT)/bin/octoprint
-demo: $(INSTALLED) $(OCTOPRINT_INSTALLED) ## Run a small farm of real OctoPrint servers with virtual printers
-	$(ENVIRONMENT)/bin/pms-coordinator demo --octoprint $(ARGS)
+demo: $(INSTALLED) $(if $(OCTOPRINT),$(OCTOPRINT_INSTALLED)) ## Run a small farm of simulated printers; with OCTOPRINT=1 on real OctoPrint servers
+	$(ENVIRONMENT)/bin/pms-coordinator demo $(if $(OCTOPRINT),--octoprint) $(ARGS)
 
 test: $(INSTALLED) $(OCTOPRINT_INSTALLED) servers shells check ## Run the checks and all tests; ARGS="-k word" goes to pytest
 	$(ENVIRONMENT)/bin/python -m pytest --numprocesses $(PROCESSES) --dist loadfile $(ARGS)

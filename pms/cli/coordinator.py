@@ -232,13 +232,21 @@ def _add_demo(commands: Commands) -> None:
         commands,
         "demo",
         "pms.cli.service:demo",
-        "run a small farm with virtual printers, and print a few copies",
-        description="Start real OctoPrint servers with virtual printers and a coordinator of "
-        "their own, print some copies while showing how far they are, and stop everything again.",
-        examples="pms-coordinator demo\npms-coordinator demo --printers 2 --copies 3",
+        "run a small farm without printers, and print a few copies",
+        description="Start simulated printers (or real OctoPrint servers with virtual printers) "
+        "and a coordinator of their own, print some copies while showing how far they are, and "
+        "stop everything again.",
+        examples="pms-coordinator demo\npms-coordinator demo --printers 2 --copies 3\n"
+        "pms-coordinator demo --octoprint",
     )
-    demo.add_argument("--printers", metavar="N", type=whole_number(1, 100))
-    demo.add_argument("--copies", metavar="N", type=whole_number(1, 1000))
     demo.add_argument(
-        "--octoprint", action="store_true", help="use real OctoPrint servers, as it does anyway"
+        "--printers", metavar="N", type=whole_number(1, 100), help="default: 6; with OctoPrints 3"
+    )
+    demo.add_argument(
+        "--copies", metavar="N", type=whole_number(1, 1000), help="default: 12; with OctoPrints 4"
+    )
+    demo.add_argument(
+        "--octoprint",
+        action="store_true",
+        help="use real OctoPrint servers; they must be installed",
     )

@@ -16,7 +16,7 @@ def start(_options: argparse.Namespace) -> int:
 
 
 def demo(options: argparse.Namespace) -> int:
-    """Run the demo, whose printers are virtual ones of real OctoPrint servers."""
+    """Run the demo on simulated printers, or on virtual ones of real OctoPrint servers."""
     from pms.demo.run import run
 
-    return run(options.printers, options.copies)
+    return run(options.printers, options.copies, with_octoprint=options.octoprint)

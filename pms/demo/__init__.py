@@ -1,1 +1,1 @@
-"""Real OctoPrint servers with virtual printers, for the demonstration and for the tests."""
+"""The demonstration, and the OctoPrint servers that it and the tests run, real or simulated."""

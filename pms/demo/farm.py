@@ -1,4 +1,4 @@
-"""What the demonstration consists of: OctoPrint servers, and a PMS of its own.
+"""What the demonstration consists of: OctoPrints, real or not, and a PMS of its own.
 
 Nothing here waits; a caller that waits looks at `check` in between.
 """
@@ -6,15 +6,12 @@ Nothing here waits; a caller that waits looks at `check` in between.
 from __future__ import annotations
 
 import os
-import random
 import signal
-import socket
 import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +20,7 @@ from pms.bus.endpoints import Endpoints
 from pms.cli.storage import open_database
 from pms.config import Settings
 from pms.demo.children import log_tail, start_child, stop_child
-from pms.demo.octoprint_server import HOST, OctoPrintServer
+from pms.demo.parks import Address, OctoPrintPark, Park, SimulatedPark
 from pms.errors import CoordinatorNotRunningError, PMSError
 from pms.setting_table import TABLE
 from pms.store import catalog, job_overview
@@ -39,9 +36,6 @@ POLL_INTERVAL_S = 1
 #: A coordinator ends within 10 s; then it is ended.
 COORDINATOR_STOP_S = 12.0
 STATUS_TIMEOUT_S = 2.0
-#: Below the ports that Linux gives to outgoing connections: while a server is not up yet, a
-#: connection to its port from that same port would reach itself, and keep it from the server.
-FIRST_PORT, LAST_PORT = 10_000, 30_000
 
 # As the installed program does, wherever it was installed.
 _PROGRAM = (
@@ -54,15 +48,6 @@ _PROGRAM = (
 
 class DemoError(PMSError):
     """The demonstration cannot go on."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class DemoPrinter:
-    """A virtual printer and the OctoPrint that drives it."""
-
-    name: str
-    model: str
-    server: OctoPrintServer
 
 
 class Command:
@@ -88,8 +73,18 @@ class Command:
 class DemoFarm:
     """Starts and stops the processes in a folder of its own, and talks with PMS as people do."""
 
-    def __init__(self, folder: Path, octoprint: Path, printers: int) -> None:
-        self.printers = list(_printers(folder, octoprint, printers))
+    def __init__(self, folder: Path, printers: int, octoprint: Path | None) -> None:
+        """With the program `octoprint` the printers are those of real servers."""
+        #: The model of each printer, by its name.
+        self.printers = dict(_named(printers))
+        names = list(self.printers)
+        self.park: Park = (
+            SimulatedPark(folder, names)
+            if octoprint is None
+            else OctoPrintPark(folder, octoprint, names)
+        )
+        #: Where each printer is, by its name; empty before `open`.
+        self.addresses: dict[str, Address] = {}
         self.folder = folder
         self._environment = _environment(folder)
         self._settings = Settings.from_environment(self._environment)
@@ -99,18 +94,22 @@ class DemoFarm:
         self._coordinator: subprocess.Popen[bytes] | None = None
         self._commands: list[subprocess.Popen[bytes]] = []
 
-    def start(self) -> None:
-        """Start all servers and the coordinator at once; raises OSError when that fails."""
-        for printer in self.printers:
-            printer.server.start()
+    def open(self) -> bool:
+        """Start PMS as soon as it is known where the printers are; gives whether it was started.
+
+        Raises a PMSError and OSError when that fails.
+        """
+        addresses = self.park.addresses()
+        if addresses is None:
+            return False
+        self.addresses = dict(zip(self.printers, addresses, strict=True))
         self._register()
         self._coordinator = self._start("start", log=self._log)
+        return True
 
     def check(self) -> None:
-        """Raise DemoError when a process that should run has ended."""
-        for printer in self.printers:
-            if not printer.server.running:
-                raise DemoError(f"the OctoPrint of {printer.name} has ended")
+        """Raise a PMSError when a process that should run has ended."""
+        self.park.check()
         if self._coordinator is not None and (code := self._coordinator.poll()) is not None:
             words = log_tail(self._log, 1)
             raise DemoError(f"the coordinator has ended with the exit code {code}: {words}")
@@ -151,20 +150,20 @@ class DemoFarm:
         if self._coordinator is not None:
             stop_child(self._coordinator, COORDINATOR_STOP_S)
             _end_group(self._coordinator.pid)
-        for printer in self.printers:
-            printer.server.kill()  # nobody needs what it would still write
+        self.park.stop()
         self._database.close()
 
     def _register(self) -> None:
         """Enter the printers, as `printer add` does."""
         with open_database(self._settings) as database, database.begin() as connection:
-            for printer in self.printers:
-                model_id, _ = catalog.find_or_create_model(connection, printer.model)
+            for name, model in self.printers.items():
+                model_id, _ = catalog.find_or_create_model(connection, model)
+                address = self.addresses[name]
                 entry = NewPrinter(
-                    name=printer.name,
+                    name=name,
                     model_id=model_id,
-                    address=printer.server.url,
-                    api_key=printer.server.api_key,
+                    address=address.url,
+                    api_key=address.api_key,
                     autostart=None,
                 )
                 catalog.add_printer(connection, entry)
@@ -180,33 +179,13 @@ class DemoFarm:
         )
 
 
-def _printers(folder: Path, octoprint: Path, count: int) -> Iterator[DemoPrinter]:
+def _named(count: int) -> Iterator[tuple[str, str]]:
+    """Names and models of so many printers."""
     numbers = Counter[str]()
-    for index, port in enumerate(_free_ports(count)):
+    for index in range(count):
         model = MODELS[index % len(MODELS)]
         numbers[model] += 1
-        name = f"{model}-{numbers[model]}"
-        server = OctoPrintServer(octoprint, folder / f"octoprint-{name}", port, speed="brisk")
-        yield DemoPrinter(name=name, model=model, server=server)
-
-
-def _free_ports(count: int) -> list[int]:
-    found: list[int] = []
-    while len(found) < count:
-        port = random.randint(FIRST_PORT, LAST_PORT)
-        if port not in found and _is_free(port):
-            found.append(port)
-    return found
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, port))
-        except OSError:
-            return False
-    return True
+        yield f"{model}-{numbers[model]}", model
 
 
 def _end_group(leader: int) -> None:

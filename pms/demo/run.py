@@ -21,8 +21,9 @@ from pms.demo.view import View, open_view, summary_table
 from pms.domain.states import JobStatus, PrinterState
 from pms.errors import PMSError
 
-PRINTERS = 3
-COPIES = 4
+#: Printers and copies, of the simulator and of real OctoPrints.
+SIMULATED_SIZE = (6, 12)
+OCTOPRINT_SIZE = (3, 4)
 TICK_S = 0.2
 #: For everything, and on top of it for each copy that a printer has to make.
 DEADLINE_S = 600.0
@@ -62,16 +63,21 @@ class StopSignals:
         self._came = True
 
 
-def run(printers: int | None = None, copies: int | None = None) -> int:
-    """Print `copies` of a cube on `printers` virtual printers; returns the exit code.
+def run(
+    printers: int | None = None, copies: int | None = None, *, with_octoprint: bool = False
+) -> int:
+    """Print `copies` of a cube on `printers` printers; returns the exit code.
 
-    Raises a PMSError that names the folder with the logs when it does not work out.
+    They are simulated, or virtual ones of real OctoPrint servers. Raises a PMSError that names
+    the folder with the logs when it does not work out.
     """
-    octoprint = find_octoprint()
+    octoprint = find_octoprint() if with_octoprint else None
+    usual_printers, usual_copies = OCTOPRINT_SIZE if with_octoprint else SIMULATED_SIZE
     with StopSignals() as signals:
         folder = Path(tempfile.mkdtemp(prefix="pms-demo-"))
         try:
-            _perform(folder, octoprint, signals, printers or PRINTERS, copies or COPIES)
+            farm = DemoFarm(folder, printers or usual_printers, octoprint)
+            _perform(farm, signals, copies or usual_copies)
             code = DONE
         except Interrupted:
             code = INTERRUPTED
@@ -82,10 +88,7 @@ def run(printers: int | None = None, copies: int | None = None) -> int:
     return code
 
 
-def _perform(
-    folder: Path, octoprint: Path, signals: StopSignals, printers: int, copies: int
-) -> None:
-    farm = DemoFarm(folder, octoprint, printers)
+def _perform(farm: DemoFarm, signals: StopSignals, copies: int) -> None:
     try:
         with open_view() as view:
             course = Course(farm, view, signals, copies)
@@ -117,12 +120,12 @@ class Course:
 
         Raises Interrupted, and DemoError and other PMSErrors when it does not work out.
         """
-        number = count(len(self._farm.printers), "OctoPrint server")
-        self._view.note(f"starting {number} and a coordinator in {self._farm.folder}")
-        self._farm.start()
-        for printer in self._farm.printers:
-            where = f"the OctoPrint that starts at {printer.server.url}"
-            self._view.note(f"{printer.name} is a virtual printer of {where}")
+        park = self._farm.park
+        self._view.note(f"starting {park.contents} and a coordinator in {self._farm.folder}")
+        park.start()
+        self._wait_for(self._farm.open)
+        for name, address in self._farm.addresses.items():
+            self._view.note(f"{name} is {park.kind} {address.url}")
         self._wait_for(self._is_farm_idle)
         self._carry_out("submit", str(GCODE), "--copies", str(self._copies))
         self._job_id = self._farm.newest_job().id

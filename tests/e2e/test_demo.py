@@ -156,17 +156,26 @@ def demo_factory() -> Iterator[DemoFactory]:
             demo.close()
 
 
-def test_prints_all_copies_and_sums_up(demo_factory: DemoFactory) -> None:
-    demo = demo_factory("--octoprint", "--printers", "2", "--copies", "3")
+@pytest.mark.parametrize(
+    ("options", "copies"),
+    [
+        pytest.param((), ["1", "2"], id="simulated"),
+        pytest.param(("--octoprint",), ["1", "2", "3"], id="OctoPrint"),
+    ],
+)
+def test_prints_all_copies_and_sums_up(
+    demo_factory: DemoFactory, options: tuple[str, ...], copies: list[str]
+) -> None:
+    demo = demo_factory(*options, "--printers", "2", "--copies", str(len(copies)))
     assert demo.exit_code(150.0) == 0, demo.output + demo.errors
     assert demo.errors == ""
-    assert "3 copies of cube.gcode on 2 printers in " in demo.output
-    copies = re.findall(
+    assert f"{len(copies)} copies of cube.gcode on 2 printers in " in demo.output
+    made = re.findall(
         r"^([123]) +cleared +(MK4-[12]) +1 +[\d:]{8} +[\d:]{8} +[\d.]+ s *$", demo.output, re.M
     )
-    assert [print_id for print_id, _ in copies] == ["1", "2", "3"]
-    assert {printer for _, printer in copies} == {"MK4-1", "MK4-2"}
-    for print_id, printer in copies:
+    assert [print_id for print_id, _ in made] == copies
+    assert {printer for _, printer in made} == {"MK4-1", "MK4-2"}
+    for print_id, printer in made:
         assert f"takes print {print_id} off the bed: pms-coordinator clear {printer}" in demo.output
     assert demo.processes() == {}
     assert demo.left_over() == []
@@ -176,8 +185,8 @@ def test_prints_all_copies_and_sums_up(demo_factory: DemoFactory) -> None:
     ("said", "number"),
     [
         pytest.param("", signal.SIGINT, id="at once"),
-        pytest.param("starting 2 OctoPrint servers", signal.SIGINT, id="at the start"),
-        pytest.param("MK4-2 is a virtual printer", signal.SIGTERM, id="while OctoPrint starts"),
+        pytest.param("starting a simulator", signal.SIGINT, id="at the start"),
+        pytest.param("MK4-2 is a simulated printer", signal.SIGTERM, id="with its printers there"),
         pytest.param("MK4-1: starting", signal.SIGINT, id="while the coordinator starts"),
         pytest.param("$ pms-coordinator submit", signal.SIGINT, id="during a command"),
         pytest.param("MK4-2: printing", signal.SIGINT, id="while it prints"),
@@ -213,6 +222,15 @@ def test_draws_a_live_picture_on_a_terminal_and_obeys_its_ctrl_c(
     assert demo.left_over() == []
 
 
+def test_ends_its_octoprints_when_interrupted(demo_factory: DemoFactory) -> None:
+    demo = demo_factory("--octoprint", "--printers", "2", "--copies", "2")
+    demo.wait_for("MK4-2 is a virtual printer")
+    demo.send(signal.SIGTERM)
+    assert demo.exit_code() == INTERRUPTED, demo.output + demo.errors
+    assert demo.processes() == {}
+    assert demo.left_over() == []
+
+
 def test_no_process_outlives_a_demo_that_was_killed(demo_factory: DemoFactory) -> None:
     demo = demo_factory("--printers", "2", "--copies", "2")
     demo.wait_for("MK4-2: printing")
@@ -222,20 +240,23 @@ def test_no_process_outlives_a_demo_that_was_killed(demo_factory: DemoFactory) -
 
 
 @pytest.mark.parametrize(
-    ("victim", "words"),
+    ("options", "victim", "words"),
     [
-        pytest.param(" start", "the coordinator has ended", id="coordinator"),
-        pytest.param("", "the OctoPrint of MK4-1 has ended", id="OctoPrint"),
+        pytest.param((), " start", "the coordinator has ended", id="coordinator"),
+        pytest.param((), "--speed 100000", "the simulator has ended", id="simulator"),
+        pytest.param(
+            ("--octoprint",), "--port {port}", "the OctoPrint of MK4-1 has ended", id="OctoPrint"
+        ),
     ],
 )
 def test_says_what_has_failed_and_where_the_logs_are(
-    demo_factory: DemoFactory, victim: str, words: str
+    demo_factory: DemoFactory, options: tuple[str, ...], victim: str, words: str
 ) -> None:
-    demo = demo_factory("--printers", "1", "--copies", "1")
+    demo = demo_factory(*options, "--printers", "1", "--copies", "1")
     demo.wait_for("MK4-1: idle")
     port = re.search(r"http://127.0.0.1:(\d+)", demo.output)
     assert port is not None
-    os.kill(demo.pid_of(victim or f"--port {port[1]}"), signal.SIGKILL)
+    os.kill(demo.pid_of(victim.format(port=port[1])), signal.SIGKILL)
     assert demo.exit_code() == 1
     (logs,) = demo.left_over()
     assert demo.errors.count("\n") == 1
@@ -246,7 +267,7 @@ def test_says_what_has_failed_and_where_the_logs_are(
 
 
 def test_says_where_octoprint_was_looked_for(demo_factory: DemoFactory) -> None:
-    demo = demo_factory(environment={PROGRAM_VARIABLE: "/nowhere/octoprint"})
+    demo = demo_factory("--octoprint", environment={PROGRAM_VARIABLE: "/nowhere/octoprint"})
     assert demo.exit_code() == 1
     assert demo.errors.count("\n") == 1
     assert f"{PROGRAM_VARIABLE}=/nowhere/octoprint" in demo.errors

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from pms.demo.children import log_tail, start_child, stop_child
 from pms.demo.octoprint_client import OctoPrintClient
-from tests.support.coordinator import COMMANDS
+from pms.demo.simulator_process import SimulatorProcess
 from tests.support.waiting import wait_until
 
 
@@ -32,33 +29,27 @@ class Simulator:
 
     def __init__(self, folder: Path, *options: str, printers: int = 1) -> None:
         """`options` are those of the command, such as `--speed 100000`."""
-        folder.mkdir(parents=True, exist_ok=True)
-        self._log = folder / "simulator.log"
-        command = [
-            COMMANDS / "pms-simulator",
-            "--json",
-            *("--printers", str(printers), "--base-port", "0"),
-            *options,
-        ]
-        self._process = start_child(command, folder=folder, log=self._log)
+        self._process = SimulatorProcess(folder, printers, *options)
         try:
-            announced = wait_until(self._announced, 30.0, "the simulator's ports")
+            self._process.start()
+            announced = wait_until(self._process.announced, 30.0, "the simulator's ports")
         except BaseException:
-            self.stop()
+            self._process.stop()
             raise
-        self.control_url = str(announced["control"])
+        self.control_url = announced.control_url
         self._control = OctoPrintClient(self.control_url, api_key="")
         self.printers = [
-            SimulatedPrinter(printer["number"], printer["url"], printer["api_key"])
-            for printer in announced["printers"]
+            SimulatedPrinter(number, url, api_key)
+            for number, (url, api_key) in enumerate(announced.printers, 1)
         ]
 
     @property
     def pid(self) -> int:
+        assert self._process.pid is not None
         return self._process.pid
 
     def stop(self) -> None:
-        stop_child(self._process, 10.0)
+        self._process.stop()
 
     # -- the control interface ----------------------------------------------------------
 
@@ -90,16 +81,6 @@ class Simulator:
         status, answer = self._control.request(method, path, body)
         assert status in (200, 204), f"{method} {path} answered {status}: {answer}"
         return answer
-
-    def _announced(self) -> dict[str, Any] | None:
-        lines = self._log.read_text(encoding="utf-8").splitlines()
-        for line in lines:
-            if line.startswith("{"):
-                announced: dict[str, Any] = json.loads(line)
-                return announced
-        if self._process.poll() is not None:
-            raise subprocess.SubprocessError(f"the simulator has ended: {log_tail(self._log)}")
-        return None
 
 
 @contextmanager

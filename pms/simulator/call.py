@@ -10,7 +10,7 @@ import msgspec
 from aiohttp import web
 
 from pms.simulator.access import User
-from pms.simulator.octoprint import OctoPrint
+from pms.simulator.look_alike import LookAlike
 
 FORBIDDEN = (
     "You don't have the permission to access the requested resource. "
@@ -53,7 +53,7 @@ class Refused(Exception):
 class Call:
     """One request of somebody who is known."""
 
-    octoprint: OctoPrint
+    look_alike: LookAlike
     request: web.BaseRequest
     user: User
     #: What the address holds, such as a file's path.

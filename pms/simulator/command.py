@@ -14,6 +14,7 @@ from pathlib import Path
 
 from aiohttp import web
 
+from pms.cli.arguments import new_parser, whole_number
 from pms.errors import PMSError
 from pms.simulator.control import Control, describe
 from pms.simulator.machine import Setup
@@ -24,7 +25,7 @@ DEFAULT_BASE_PORT = 15_001
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Simulate until Ctrl-C or SIGTERM; returns the exit code."""
-    chosen = _parser().parse_args(arguments)
+    chosen = build_parser().parse_args(arguments)
     _allow_many_connections()
     try:
         asyncio.run(_simulate(chosen))
@@ -34,48 +35,66 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="pms-simulator",
-        description="OctoPrint look-alikes with simulated printers, many in one process.",
-        epilog="For tests and load: whoever reaches the ports can do what the API keys allow.",
+def build_parser() -> argparse.ArgumentParser:
+    """What the command understands."""
+    parser = new_parser(
+        "pms-simulator",
+        "OctoPrint look-alikes with simulated printers, many in one process, for tests and load. "
+        "Prints the address and the API key of each, then where its control interface is.",
+        "pms-simulator --printers 500\n"
+        "pms-simulator --printers 2 --base-port 5001 --speed 20000 --json",
     )
     add = parser.add_argument
-    add("--printers", type=int, default=1, metavar="N", help="how many (default: 1)")
+    usual = Setup()
+    add(
+        "--printers",
+        type=whole_number(1, 5000),
+        default=1,
+        metavar="N",
+        help="how many; default: 1",
+    )
     add(
         "--base-port",
-        type=int,
+        type=whole_number(0, 65535),
         default=DEFAULT_BASE_PORT,
         metavar="P",
-        help=f"port of the first printer, the others follow (default: {DEFAULT_BASE_PORT}); "
-        "0: let the system choose all ports",
+        help=f"port of the first printer, the others follow; default: {DEFAULT_BASE_PORT}; "
+        "0: the system chooses all ports",
     )
     add(
         "--control-port",
-        type=int,
+        type=whole_number(0, 65535),
         metavar="P",
-        help="port of the control interface (default: the one before the base port)",
+        help="port of the control interface; default: the one before the base port",
     )
-    add("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)")
-    add("--api-key", metavar="K", help="API key of all printers (default: a random one for each)")
+    add("--host", default="127.0.0.1", help="address to listen on; default: 127.0.0.1")
+    add("--api-key", metavar="K", help="API key of all printers; default: a random one for each")
     add(
         "--speed",
-        type=float,
-        default=Setup().speed,
+        type=_positive,
+        default=usual.speed,
         metavar="BYTES",
-        help=f"bytes of G-code printed in a second (default: {Setup().speed:.0f})",
+        help="bytes of G-code that are printed in a second, dwells and heating not counted; "
+        f"default: {usual.speed:.0f}",
     )
     add(
         "--heating",
-        type=float,
-        default=Setup().heating,
+        type=_positive,
+        default=usual.heating,
         metavar="DEGREES",
-        help=f"degrees that heaters gain in a second (default: {Setup().heating:.0f})",
+        help=f"degrees that a heater gains in a second; default: {usual.heating:.0f}",
     )
     add("--disconnected", action="store_true", help="start with printers that are not connected")
-    add("--seed", type=int, help="for what is left to chance")
-    add("--json", action="store_true", help="print one JSON object instead of a line a printer")
+    add("--seed", type=int, metavar="N", help="for what is left to chance")
+    add("--json", action="store_true", help="print one JSON object, for programs")
     return parser
+
+
+def _positive(text: str) -> float:
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is not a positive number")
+    return value
 
 
 def _allow_many_connections() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 from aiohttp import web
@@ -12,7 +12,6 @@ from aiohttp import web
 from pms.simulator.access import viewer
 from pms.simulator.failures import THERMAL_RUNAWAY, firmware_error
 from pms.simulator.faults import Faults
-from pms.simulator.machine import Setup
 from pms.simulator.server import Server
 from pms.simulator.simulation import Simulation
 
@@ -29,6 +28,13 @@ class Error(msgspec.Struct, forbid_unknown_fields=True):
     """What the firmware complains of."""
 
     text: str = THERMAL_RUNAWAY.error
+
+
+class NewSetup(msgspec.Struct, forbid_unknown_fields=True):
+    """What is to be changed of a printer's setup."""
+
+    speed: Annotated[float, msgspec.Meta(gt=0)] | None = None
+    heating: Annotated[float, msgspec.Meta(gt=0)] | None = None
 
 
 class Viewer(msgspec.Struct, forbid_unknown_fields=True):
@@ -52,7 +58,7 @@ class Control:
                 web.get("/printers/{which}/prints", self._prints),
                 web.get("/printers/{which}/faults", self._faults),
                 web.put("/printers/{which}/faults", self._set_faults),
-                web.put("/printers/{which}/setup", self._set_up),
+                web.patch("/printers/{which}/setup", self._set_up),
                 web.post("/printers/{which}/{action}", self._act),
             ]
         )
@@ -67,29 +73,30 @@ class Control:
         chosen = self._chosen(request)
         return _json(
             [
-                {"printer": server.octoprint.number} | asdict(record)
+                {"printer": server.look_alike.number} | asdict(record)
                 for server in chosen
-                for record in server.octoprint.machine.records.all
+                for record in server.look_alike.machine.records.all
             ]
         )
 
     async def _faults(self, request: web.Request) -> web.Response:
-        return _json([server.octoprint.faults for server in self._chosen(request)])
+        return _json([server.look_alike.faults for server in self._chosen(request)])
 
     # -- breaking ---------------------------------------------------------------------
 
     async def _set_faults(self, request: web.Request) -> web.Response:
         body = await request.read()
         for server in self._chosen(request):
-            await self._simulation.set_faults(server, _read(body, Faults))
+            await server.set_faults(_read(body, Faults))
         return web.Response(status=204)
 
     async def _set_up(self, request: web.Request) -> web.Response:
-        setup = _read(await request.read(), Setup)
+        wanted = _read(await request.read(), NewSetup)
         for server in self._chosen(request):
-            octoprint = server.octoprint
-            octoprint.setup.speed, octoprint.setup.heating = setup.speed, setup.heating
-            octoprint.act(octoprint.machine.hurry)
+            setup = server.look_alike.setup
+            setup.speed = wanted.speed or setup.speed
+            setup.heating = wanted.heating or setup.heating
+            server.look_alike.act(server.look_alike.machine.hurry)
         return web.Response(status=204)
 
     async def _act(self, request: web.Request) -> web.Response:
@@ -112,16 +119,16 @@ class Control:
 
 def describe(server: Server) -> dict[str, Any]:
     """A printer in the list."""
-    octoprint = server.octoprint
-    machine = octoprint.machine
+    look_alike = server.look_alike
+    machine = look_alike.machine
     return {
-        "number": octoprint.number,
+        "number": look_alike.number,
         "url": server.url,
-        "api_key": octoprint.api_key,
+        "api_key": look_alike.api_key,
         "state": machine.state.value,
         "path": machine.selected.path if machine.selected else None,
-        "listens": server.is_open,
-        "push_clients": len(octoprint.push.clients),
+        "listens": server.listens,
+        "push_clients": len(look_alike.push.clients),
     }
 
 
@@ -129,11 +136,11 @@ Action = Callable[[Simulation, Server, bytes], Awaitable[None]]
 
 
 async def _restart(simulation: Simulation, server: Server, body: bytes) -> None:
-    simulation.restart_server(server, _read(body, Restart).down_s)
+    await simulation.restart_server(server, _read(body, Restart).down_s)
 
 
-async def _stop(simulation: Simulation, server: Server, _body: bytes) -> None:
-    simulation.stop_server(server)
+async def _stop(_simulation: Simulation, server: Server, _body: bytes) -> None:
+    await server.kill()
 
 
 async def _start(simulation: Simulation, server: Server, _body: bytes) -> None:
@@ -141,28 +148,28 @@ async def _start(simulation: Simulation, server: Server, _body: bytes) -> None:
 
 
 async def _connect(_simulation: Simulation, server: Server, _body: bytes) -> None:
-    server.octoprint.act(server.octoprint.machine.connect)
+    server.look_alike.act(server.look_alike.machine.connect)
 
 
 async def _drop(_simulation: Simulation, server: Server, _body: bytes) -> None:
-    server.octoprint.act(server.octoprint.machine.drop)
+    server.look_alike.act(server.look_alike.machine.drop)
 
 
 async def _fail(_simulation: Simulation, server: Server, body: bytes) -> None:
     failure = firmware_error(_read(body, Error).text)
-    server.octoprint.act(lambda now: server.octoprint.machine.fail(now, failure))
+    server.look_alike.act(lambda now: server.look_alike.machine.fail(now, failure))
 
 
 async def _cut_push(_simulation: Simulation, server: Server, _body: bytes) -> None:
-    server.octoprint.push.cut()
+    server.look_alike.push.cut()
 
 
 async def _end_sessions(_simulation: Simulation, server: Server, _body: bytes) -> None:
-    server.octoprint.end_sessions()
+    server.look_alike.end_sessions()
 
 
 async def _add_viewer(_simulation: Simulation, server: Server, body: bytes) -> None:
-    server.octoprint.access.add(viewer(_read(body, Viewer).api_key))
+    server.look_alike.access.add(viewer(_read(body, Viewer).api_key))
 
 
 _ACTIONS: dict[str, Action] = {

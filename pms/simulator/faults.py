@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from http import HTTPStatus
+from typing import Annotated
 
 import msgspec
 
@@ -11,13 +13,13 @@ class Faults(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """The faults of one server, all absent by default."""
 
     #: Every answer comes so much later.
-    latency_s: float = 0.0
+    latency_s: Annotated[float, msgspec.Meta(ge=0)] = 0.0
     #: Connections are refused, and those that exist are cut.
     refuse: bool = False
     #: Connections are accepted and nothing is ever answered; push says nothing.
     hang: bool = False
     #: Requests are answered with this status and not carried out; 0: as usual.
-    status: int = 0
+    status: Annotated[int, msgspec.Meta(ge=0, le=599)] = 0
     #: So many requests are carried out and then the connection is cut instead of an answer.
     lose_answers: int = 0
     #: Which requests `status` and `lose_answers` concern: a regular expression that is searched
@@ -26,7 +28,15 @@ class Faults(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     #: The push socket stays open and says nothing.
     silent_push: bool = False
     #: The share of the prints that break off with an error somewhere.
-    failing_prints: float = 0.0
+    failing_prints: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.0
+
+    def __post_init__(self) -> None:
+        try:
+            re.compile(self.only)
+        except re.error as error:
+            raise ValueError(f"`only` is no regular expression: {error}") from error
+        if self.status:
+            HTTPStatus(self.status)
 
     def concerns(self, method: str, path: str) -> bool:
         """Whether `status` and `lose_answers` are for this request."""

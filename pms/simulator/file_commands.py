@@ -31,14 +31,14 @@ async def listing(call: Call) -> web.Response:
 
 
 def _list(call: Call) -> web.Response:
-    usage = shutil.disk_usage(call.octoprint.contents.folder)
-    files = answers.listing(call.octoprint.files, "", call.base, deep=_flag(call, "recursive"))
+    usage = shutil.disk_usage(call.look_alike.contents.folder)
+    files = answers.listing(call.look_alike.files, "", call.base, deep=_flag(call, "recursive"))
     return json_response({"files": files, "free": usage.free, "total": usage.total})
 
 
 async def info(call: Call) -> web.Response:
     """`GET /api/files/local/<path>`: a file or a folder."""
-    files = call.octoprint.files
+    files = call.look_alike.files
     if (stored := files.get(call.path)) is not None:
         return json_response(answers.file_info(stored, call.base))
     if files.has_folder(call.path):
@@ -51,7 +51,7 @@ async def info(call: Call) -> web.Response:
 
 async def download(call: Call) -> web.StreamResponse:
     """`GET /downloads/files/local/<path>`."""
-    stored = call.octoprint.files.get(call.path)
+    stored = call.look_alike.files.get(call.path)
     if stored is None:
         return web.Response(
             status=404,
@@ -83,19 +83,19 @@ async def command(call: Call) -> web.Response:
 
 def _select(call: Call, *, start: bool) -> web.Response:
     call.require("FILES_SELECT")
-    machine, stored = call.octoprint.machine, _existing(call)
+    machine, stored = call.look_alike.machine, _existing(call)
     if not machine.state.flags["ready"]:
         raise Refused(409, "Printer is already printing, cannot select a new file")
     if start:
         call.require("PRINT")
     user = call.user.name
-    call.octoprint.act(lambda now: machine.select(stored, user, now, start=start))
+    call.look_alike.act(lambda now: machine.select(stored, user, now, start=start))
     return no_content()
 
 
 def _unselect(call: Call) -> web.Response:
     call.require("FILES_SELECT")
-    machine = call.octoprint.machine
+    machine = call.look_alike.machine
     if not machine.state.flags["ready"]:
         return web.Response(
             status=409, text="Printer is already printing, cannot unselect current file"
@@ -114,7 +114,7 @@ def _copy(call: Call, destination: str) -> web.Response:
     call.require("FILES_UPLOAD")
     stored = _existing(call)
     path = _free_path(call, stored, destination, "copy")
-    call.octoprint.files.copy(stored, path)
+    call.look_alike.files.copy(stored, path)
     _announce(call, "FileAdded", payloads.stored_at(path, "copy"))
     return _copied(call, stored.name, path)
 
@@ -127,18 +127,18 @@ def _move(call: Call, destination: str) -> web.Response:
     call.require("FILES_DELETE")
     if _is_in_use(call, source):
         raise Refused(409, "Trying to move a file or folder that is currently in use")
-    if call.octoprint.machine.selected is stored:
-        call.octoprint.machine.unselect()
-    call.octoprint.files.move(stored, path)
-    call.octoprint.emit("FileRemoved", payloads.stored_at(source, "move"))
-    call.octoprint.emit("FileAdded", payloads.stored_at(path, "move"))
+    if call.look_alike.machine.selected is stored:
+        call.look_alike.machine.unselect()
+    call.look_alike.files.move(stored, path)
+    call.look_alike.emit("FileRemoved", payloads.stored_at(source, "move"))
+    call.look_alike.emit("FileAdded", payloads.stored_at(path, "move"))
     _announce(call, "FileMoved", payloads.moved(source, path))
     return _copied(call, name, path)
 
 
 def _free_path(call: Call, stored: StoredFile, destination: str, what: str) -> str:
     """Where a copy goes; raises Refused when it cannot."""
-    files = call.octoprint.files
+    files = call.look_alike.files
     if files.has_folder(destination):
         destination = f"{destination}/{stored.name}"
     if files.get(destination) is not None or files.has_folder(destination):
@@ -160,7 +160,7 @@ def _copied(call: Call, name: str, path: str) -> web.Response:
 
 async def delete(call: Call) -> web.Response:
     """`DELETE /api/files/local/<path>`: a file, or a folder with all that is in it."""
-    files, machine = call.octoprint.files, call.octoprint.machine
+    files, machine = call.look_alike.files, call.look_alike.machine
     stored = files.get(call.path)
     if stored is None and not files.has_folder(call.path):
         raise Refused.not_found()
@@ -181,7 +181,7 @@ async def delete(call: Call) -> web.Response:
 
 async def upload(call: Call) -> web.Response:
     """`POST /api/files/local`: take in a file."""
-    form = await uploads.receive(call.request, call.octoprint.contents)
+    form = await uploads.receive(call.request, call.look_alike.contents)
     if form.content is None:
         return _make_folder(call, form.fields)
     try:
@@ -189,14 +189,14 @@ async def upload(call: Call) -> web.Response:
             raise Refused.not_found()
         stored = _accepted(call, form)
     except Refused:
-        call.octoprint.contents.release(form.content)
+        call.look_alike.contents.release(form.content)
         raise
     return _store(call, stored, form.fields)
 
 
 def _accepted(call: Call, form: uploads.Form) -> StoredFile:
     """The file as it is to be stored. Raises Refused."""
-    fields, files, machine = form.fields, call.octoprint.files, call.octoprint.machine
+    fields, files, machine = form.fields, call.look_alike.files, call.look_alike.machine
     assert form.content is not None
     userdata = _userdata(fields)
     try:
@@ -211,7 +211,7 @@ def _accepted(call: Call, form: uploads.Form) -> StoredFile:
     if not names.is_printable(path):
         raise Refused(415, "Could not upload file, invalid type")
     display = name.rpartition("/")[2]
-    date = int(call.octoprint.now())
+    date = int(call.look_alike.now())
     return StoredFile(path, display, call.user.name, date, form.content, userdata=userdata)
 
 
@@ -223,13 +223,13 @@ def _userdata(fields: dict[str, str]) -> Any:
 
 
 def _store(call: Call, stored: StoredFile, fields: dict[str, str]) -> web.Response:
-    octoprint, machine = call.octoprint, call.octoprint.machine
+    look_alike, machine = call.look_alike, call.look_alike.machine
     ready = machine.state.flags["ready"]
     wants_select = fields.get("select") in TRUE and call.user.may("FILES_SELECT")
     wants_print = fields.get("print") in TRUE and call.user.may("PRINT")
     selects, prints = wants_select and ready, wants_print and ready
     selected_before = machine.selected is not None and machine.selected.path == stored.path
-    octoprint.files.store(stored)
+    look_alike.files.store(stored)
     _announce(call, "FileAdded", payloads.stored_at(stored.path, "add"))
     uploaded = {
         "name": stored.name,
@@ -246,9 +246,9 @@ def _store(call: Call, stored: StoredFile, fields: dict[str, str]) -> web.Respon
     def select_and_tell(now: float) -> None:
         if selects or prints or selected_before:
             machine.select(stored, call.user.name, now, start=prints)
-        octoprint.emit("Upload", uploaded)
+        look_alike.emit("Upload", uploaded)
 
-    octoprint.act(select_and_tell)
+    look_alike.act(select_and_tell)
     refs = answers.file_refs(stored.path, call.base)
     local = {"name": stored.name, "path": stored.path, "origin": "local", "refs": refs}
     content = {
@@ -268,7 +268,7 @@ def _make_folder(call: Call, fields: dict[str, str]) -> web.Response:
         path = f"{outer}/{names.sanitized(fields['foldername'])}".removeprefix("/")
     except names.BadNameError as error:
         raise Refused(400, "folder name is empty") from error
-    call.octoprint.files.make_folder(path, int(call.octoprint.now()))
+    call.look_alike.files.make_folder(path, int(call.look_alike.now()))
     folder = {
         "name": path.rpartition("/")[2],
         "path": path,
@@ -282,14 +282,14 @@ def _make_folder(call: Call, fields: dict[str, str]) -> web.Response:
 
 
 def _existing(call: Call) -> StoredFile:
-    stored = call.octoprint.files.get(call.path)
+    stored = call.look_alike.files.get(call.path)
     if stored is None:
         raise Refused.not_found()
     return stored
 
 
 def _is_in_use(call: Call, path: str) -> bool:
-    machine = call.octoprint.machine
+    machine = call.look_alike.machine
     selected = machine.selected
     return machine.state.is_busy and selected is not None and _is_in(selected.path, path)
 
@@ -303,5 +303,5 @@ def _flag(call: Call, name: str) -> bool:
 
 
 def _announce(call: Call, kind: str, payload: payloads.Payload) -> None:
-    call.octoprint.emit(kind, payload)
-    call.octoprint.emit("UpdatedFiles", {"type": "printables"})
+    call.look_alike.emit(kind, payload)
+    call.look_alike.emit("UpdatedFiles", {"type": "printables"})

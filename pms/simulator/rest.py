@@ -11,7 +11,7 @@ from aiohttp import web
 from pms.simulator import answers, file_commands
 from pms.simulator.access import User
 from pms.simulator.call import FORBIDDEN, Call, Handler, Refused, json_response, no_content
-from pms.simulator.octoprint import OctoPrint
+from pms.simulator.look_alike import LookAlike
 
 CSRF = "CSRF validation failed"
 _NOT_FOUND_PAGE = (
@@ -19,35 +19,35 @@ _NOT_FOUND_PAGE = (
 )
 
 
-async def answer(octoprint: OctoPrint, request: web.BaseRequest) -> web.StreamResponse:
+async def answer(look_alike: LookAlike, request: web.BaseRequest) -> web.StreamResponse:
     """Carry out one request; never raises but for lost connections."""
     try:
-        return await _route(octoprint, request)
+        return await _route(look_alike, request)
     except Refused as refused:
         return json_response({"error": refused.text}, refused.status)
 
 
-async def _route(octoprint: OctoPrint, request: web.BaseRequest) -> web.StreamResponse:
+async def _route(look_alike: LookAlike, request: web.BaseRequest) -> web.StreamResponse:
     if not request.path.startswith(("/api/", "/downloads/")):
         return _page(request.path)
-    user = octoprint.access.by_key(_api_key(request))
+    user = look_alike.access.by_key(_api_key(request))
     if user is None:
         raise Refused(403, FORBIDDEN) if request.method == "GET" else Refused(400, CSRF)
     methods = [route for route in ROUTES if route.pattern.fullmatch(request.path)]
     for route in methods:
         if route.method == request.method:
-            return await _carry_out(route, octoprint, request, user)
+            return await _carry_out(route, look_alike, request, user)
     if methods:
         raise Refused(405, "The method is not allowed for the requested URL.")
     raise Refused.not_found()
 
 
 async def _carry_out(
-    route: Route, octoprint: OctoPrint, request: web.BaseRequest, user: User
+    route: Route, look_alike: LookAlike, request: web.BaseRequest, user: User
 ) -> web.StreamResponse:
     found = route.pattern.fullmatch(request.path)
     path = found["path"] if found is not None and route.pattern.groups else ""
-    call = Call(octoprint, request, user, path, f"http://{request.host}")
+    call = Call(look_alike, request, user, path, f"http://{request.host}")
     if route.permission is not None:
         call.require(route.permission)
     return await route.handler(call)
@@ -92,7 +92,7 @@ async def _log_in(call: Call) -> web.Response:
     content = await call.json()
     if not content.get("passive"):
         raise Refused(403, FORBIDDEN)
-    session = call.octoprint.access.log_in(call.user)
+    session = call.look_alike.access.log_in(call.user)
     return json_response(
         {
             "name": call.user.name,
@@ -115,53 +115,53 @@ async def _log_in(call: Call) -> web.Response:
 
 
 async def _connection(call: Call) -> web.Response:
-    return json_response(answers.connection(call.octoprint.machine))
+    return json_response(answers.connection(call.look_alike.machine))
 
 
 async def _connect(call: Call) -> web.Response:
     content = await call.command(connect=(), disconnect=(), fake_ack=())
-    options = answers.connection(call.octoprint.machine)["options"]
+    options = answers.connection(call.look_alike.machine)["options"]
     if content["command"] == "connect":
         for name, choices in (("port", options["ports"]), ("baudrate", options["baudrates"])):
             if name in content and content[name] not in (*choices, "AUTO", 0):
                 raise Refused(400, f"{name} is invalid")
-        call.octoprint.act(call.octoprint.machine.connect)
+        call.look_alike.act(call.look_alike.machine.connect)
     elif content["command"] == "disconnect":
-        call.octoprint.act(call.octoprint.machine.disconnect)
+        call.look_alike.act(call.look_alike.machine.disconnect)
     return no_content()
 
 
 async def _printer(call: Call) -> web.Response:
-    machine = call.octoprint.machine
+    machine = call.look_alike.machine
     if not machine.state.is_operational:
         raise Refused.not_operational()
     excluded = frozenset(call.request.query.get("exclude", "").split(","))
-    return json_response(answers.printer(machine, call.octoprint.now(), excluded))
+    return json_response(answers.printer(machine, call.look_alike.now(), excluded))
 
 
 async def _printer_error(call: Call) -> web.Response:
-    return json_response(answers.printer_error(call.octoprint.machine))
+    return json_response(answers.printer_error(call.look_alike.machine))
 
 
 async def _printer_command(call: Call) -> web.Response:
-    if not call.octoprint.machine.state.is_operational:
+    if not call.look_alike.machine.state.is_operational:
         raise Refused.not_operational()
     content = await call.json()
     if "command" not in content and "commands" not in content:
         raise Refused(400, "No commands included in request")
     commands = content["commands"] if "commands" in content else [content["command"]]
-    machine = call.octoprint.machine
+    machine = call.look_alike.machine
     for text in commands:
-        call.octoprint.act(partial(machine.command, text))
+        call.look_alike.act(partial(machine.command, text))
     return no_content()
 
 
 async def _job(call: Call) -> web.Response:
-    return json_response(answers.job_answer(call.octoprint.machine, call.octoprint.now()))
+    return json_response(answers.job_answer(call.look_alike.machine, call.look_alike.now()))
 
 
 async def _control_job(call: Call) -> web.Response:
-    machine, user = call.octoprint.machine, call.user.name
+    machine, user = call.look_alike.machine, call.user.name
     if not machine.state.is_operational:
         raise Refused.not_operational()
     content = await call.command(start=(), restart=(), pause=(), cancel=())
@@ -170,32 +170,32 @@ async def _control_job(call: Call) -> web.Response:
     if command == "start":
         if busy:
             raise Refused(409, "Printer already has an active print job, did you mean 'restart'?")
-        call.octoprint.act(lambda now: machine.start(user, now))
+        call.look_alike.act(lambda now: machine.start(user, now))
     elif command == "restart":
         if not machine.state.flags["paused"]:
             raise Refused(409, "Printer does not have an active print job or is not paused")
-        call.octoprint.act(lambda now: machine.start(user, now))
+        call.look_alike.act(lambda now: machine.start(user, now))
     elif not busy:
         raise Refused(
             409, f"Printer is neither printing nor paused, '{command}' command cannot be performed"
         )
     elif command == "cancel":
-        call.octoprint.act(lambda now: machine.cancel(user, now))
+        call.look_alike.act(lambda now: machine.cancel(user, now))
     else:
         _pause_or_resume(call, content.get("action", "toggle"))
     return no_content()
 
 
 def _pause_or_resume(call: Call, action: str) -> None:
-    machine, user = call.octoprint.machine, call.user.name
+    machine, user = call.look_alike.machine, call.user.name
     if action not in ("toggle", "pause", "resume"):
         raise Refused(400, "Unknown action")
     if action == "toggle":
         action = "resume" if machine.state.flags["paused"] else "pause"
     if action == "pause":
-        call.octoprint.act(lambda now: machine.pause(user, now))
+        call.look_alike.act(lambda now: machine.pause(user, now))
     else:
-        call.octoprint.act(lambda now: machine.resume(user, now))
+        call.look_alike.act(lambda now: machine.resume(user, now))
 
 
 @dataclass(frozen=True, slots=True)

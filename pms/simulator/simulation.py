@@ -13,9 +13,8 @@ from typing import Any
 from pms.errors import PMSError
 from pms.simulator.clock import now
 from pms.simulator.contents import Contents
-from pms.simulator.faults import Faults
+from pms.simulator.look_alike import LookAlike
 from pms.simulator.machine import Setup
-from pms.simulator.octoprint import OctoPrint
 from pms.simulator.push import BASE_INTERVAL_S
 from pms.simulator.server import Server
 
@@ -58,8 +57,7 @@ class Simulation:
         for number in range(1, self._options.printers + 1):
             self.servers.append(self._server(number))
         for server in self.servers:
-            await server.open()
-            self._connect(server)
+            await self.start_server(server)
         self._run(self._tick_for_ever())
 
     async def stop(self) -> None:
@@ -67,59 +65,38 @@ class Simulation:
         for task in self._tasks:
             task.cancel()
         for server in self.servers:
-            server.release()
-            server.octoprint.kill()
-
-    # -- what the control interface asks for -----------------------------------------
-
-    def stop_server(self, server: Server) -> None:
-        """As `kill -9` of an OctoPrint: it forgets everything but its files."""
-        server.close()
-        server.octoprint.kill()
+            await server.release()
 
     async def start_server(self, server: Server) -> None:
-        """Start a server that was stopped."""
-        if not server.octoprint.faults.refuse:
-            await server.open()
-        self._connect(server)
+        """Start a server, whose printer is then connected."""
+        await server.start()
+        if self._options.connected:
+            server.look_alike.act(server.look_alike.machine.connect)
 
-    def restart_server(self, server: Server, down_s: float) -> None:
-        """Stop a server now and start it a while later."""
-        self.stop_server(server)
+    async def restart_server(self, server: Server, down_s: float) -> None:
+        """Kill a server now and start it a while later."""
+        await server.kill()
         self._run(self._start_later(server, down_s))
-
-    async def set_faults(self, server: Server, faults: Faults) -> None:
-        """Let these faults be there, and no others."""
-        server.octoprint.faults = faults
-        server.hang(hangs=faults.hang)
-        if faults.refuse:
-            server.close()
-        elif not server.is_open:
-            await server.open()
 
     # -- inside -----------------------------------------------------------------------
 
     def _server(self, number: int) -> Server:
         options = self._options
         key = options.api_key or secrets.token_hex(16)
-        octoprint = OctoPrint(number, key, self._contents, replace(options.setup))
-        octoprint.machine.breaks = lambda: self._break_of(octoprint)
+        look_alike = LookAlike(number, key, self._contents, replace(options.setup))
+        look_alike.machine.breaks = lambda: self._break_of(look_alike)
         port = options.base_port + number - 1 if options.base_port else 0
         try:
-            return Server(octoprint, options.host, port)
+            return Server(look_alike, options.host, port)
         except (OSError, OverflowError) as error:
             raise SimulatorError(
                 f"printer {number} cannot listen on port {port}: {error}; "
                 "choose another --base-port"
             ) from error
 
-    def _break_of(self, octoprint: OctoPrint) -> float | None:
-        share = octoprint.faults.failing_prints
+    def _break_of(self, look_alike: LookAlike) -> float | None:
+        share = look_alike.faults.failing_prints
         return self._random.random() if self._random.random() < share else None
-
-    def _connect(self, server: Server) -> None:
-        if self._options.connected:
-            server.octoprint.act(server.octoprint.machine.connect)
 
     async def _start_later(self, server: Server, down_s: float) -> None:
         await asyncio.sleep(down_s)
@@ -134,7 +111,7 @@ class Simulation:
                 due = max(due + turn_s, now())
                 await asyncio.sleep(due - now())
                 for server in turn:
-                    server.octoprint.push.tick(now())
+                    server.look_alike.push.tick(now())
 
     def _turns(self) -> Iterator[list[Server]]:
         count = min(TURNS, len(self.servers))

@@ -73,7 +73,7 @@ class Simulator:
 
     def set_up(self, which: int | str = "all", **setup: Any) -> None:
         """speed (bytes a second) and heating (degrees a second)."""
-        self._expect("PUT", f"/printers/{which}/setup", setup)
+        self._expect("PATCH", f"/printers/{which}/setup", setup)
 
     # -- inside ---------------------------------------------------------------------------
 

@@ -15,7 +15,7 @@ from pms.simulator.machine import Machine, Setup
 from pms.simulator.push import Push
 
 
-class OctoPrint:
+class LookAlike:
     """One server's memory. Its `machine` is changed inside `act` only."""
 
     def __init__(self, number: int, api_key: str, contents: Contents, setup: Setup) -> None:

@@ -17,14 +17,13 @@ from typing import Any
 
 from pms.bus.control import Clear, GetStatus, ask
 from pms.bus.endpoints import Endpoints
-from pms.cli.storage import open_database
 from pms.config import Settings
 from pms.demo.children import log_tail, start_child, stop_child
 from pms.demo.parks import Address, OctoPrintPark, Park, SimulatedPark
+from pms.demo.registration import Registration, register
 from pms.errors import CoordinatorNotRunningError, PMSError
 from pms.setting_table import TABLE
-from pms.store import catalog, job_overview
-from pms.store.catalog import NewPrinter
+from pms.store import job_overview
 from pms.store.database import Database
 from pms.store.job_overview import CopyDetails, JobSummary
 
@@ -103,7 +102,13 @@ class DemoFarm:
         if addresses is None:
             return False
         self.addresses = dict(zip(self.printers, addresses, strict=True))
-        self._register()
+        register(
+            self._settings,
+            [
+                Registration(name=name, model=model, url=address.url, api_key=address.api_key)
+                for (name, model), address in zip(self.printers.items(), addresses, strict=True)
+            ],
+        )
         self._coordinator = self._start("start", log=self._log)
         return True
 
@@ -152,21 +157,6 @@ class DemoFarm:
             _end_group(self._coordinator.pid)
         self.park.stop()
         self._database.close()
-
-    def _register(self) -> None:
-        """Enter the printers, as `printer add` does."""
-        with open_database(self._settings) as database, database.begin() as connection:
-            for name, model in self.printers.items():
-                model_id, _ = catalog.find_or_create_model(connection, model)
-                address = self.addresses[name]
-                entry = NewPrinter(
-                    name=name,
-                    model_id=model_id,
-                    address=address.url,
-                    api_key=address.api_key,
-                    autostart=None,
-                )
-                catalog.add_printer(connection, entry)
 
     def _start(self, *arguments: str, log: Path) -> subprocess.Popen[bytes]:
         return start_child(

@@ -15,6 +15,7 @@ from pms.bus.messages import Event
 from pms.cli import coordinator, probe
 from pms.domain.states import AttemptState, PrinterState
 from pms.setting_table import TABLE, Setting
+from pms.simulator import command as simulator
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -67,7 +68,12 @@ def test_the_table_has_no_other_settings() -> None:
 
 
 @pytest.mark.parametrize(
-    "command", [*commands(coordinator.build_parser()), *commands(probe.build_parser())]
+    "command",
+    [
+        *commands(coordinator.build_parser()),
+        *commands(probe.build_parser()),
+        *commands(simulator.build_parser()),
+    ],
 )
 def test_every_command_is_named(command: str) -> None:
     assert re.search(rf"`{command}\b", README)

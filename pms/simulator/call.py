@@ -11,6 +11,7 @@ from aiohttp import web
 
 from pms.simulator.access import User
 from pms.simulator.look_alike import LookAlike
+from pms.simulator.payloads import Payload
 
 FORBIDDEN = (
     "You don't have the permission to access the requested resource. "
@@ -24,6 +25,8 @@ NOT_JSON = (
     "Did not attempt to load JSON data because the request Content-Type was not 'application/json'."
 )
 BAD_JSON = "The browser (or proxy) sent a request that this server could not understand."
+#: What OctoPrint takes for a yes.
+TRUE = frozenset({"true", "True", "TRUE", "yes", "y", "1"})
 SERVER_ERROR = (
     "The server encountered an internal error and was unable to complete your request. "
     "Either the server is overloaded or there is an error in the application."
@@ -82,6 +85,11 @@ class Call:
         if any(name not in content for name in known[content["command"]]):
             raise Refused(400, "Mandatory parameters missing")
         return content
+
+    def announce_file(self, kind: str, payload: Payload) -> None:
+        """Tell that a file has come or gone."""
+        self.look_alike.emit(kind, payload)
+        self.look_alike.emit("UpdatedFiles", {"type": "printables"})
 
 
 Handler = Callable[[Call], Awaitable[web.StreamResponse]]

@@ -121,7 +121,7 @@ async def _simulate(chosen: argparse.Namespace) -> None:
             await simulation.start()
             url = await _open_control(runner, chosen)
             _announce(simulation, url, as_json=chosen.json)
-            await stopped.wait()
+            await simulation.run(stopped)
         finally:
             await simulation.stop()
             await runner.cleanup()

@@ -58,7 +58,7 @@ def _hear(look_alike: LookAlike, client: push.Client, text: str) -> None:
             client.throttle = throttle
         case {"subscribe": dict(wanted)}:
             if client.subscribe(wanted) and client.authenticated:
-                client.write(look_alike.push.history(now))
+                look_alike.push.send_history(client, now)
         case _:
             return
 
@@ -66,8 +66,7 @@ def _hear(look_alike: LookAlike, client: push.Client, text: str) -> None:
 def _authenticate(look_alike: LookAlike, client: push.Client, words: str, now: float) -> None:
     user = look_alike.access.by_session(words)
     if user is None or not user.may("STATUS"):
-        client.authenticated = False
-        client.write(push.reauthentication("stale"))
+        look_alike.push.refuse(client)
         return
     known, client.authenticated = client.authenticated, True
     if not known:

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import shutil
-from typing import Any
 
 from aiohttp import hdrs, web
 
-from pms.simulator import answers, names, payloads
-from pms.simulator import upload as uploads
-from pms.simulator.call import SERVER_ERROR, Call, Refused, json_response, no_content
+from pms.simulator import answers, payloads
+from pms.simulator.call import SERVER_ERROR, TRUE, Call, Refused, json_response, no_content
 from pms.simulator.files import StoredFile
-
-TRUE = frozenset({"true", "True", "TRUE", "yes", "y", "1"})
+from pms.simulator.states import State
 
 
 async def everything(call: Call) -> web.Response:
@@ -84,7 +80,7 @@ async def command(call: Call) -> web.Response:
 def _select(call: Call, *, start: bool) -> web.Response:
     call.require("FILES_SELECT")
     machine, stored = call.look_alike.machine, _existing(call)
-    if not machine.state.flags["ready"]:
+    if machine.state is not State.OPERATIONAL:
         raise Refused(409, "Printer is already printing, cannot select a new file")
     if start:
         call.require("PRINT")
@@ -96,7 +92,7 @@ def _select(call: Call, *, start: bool) -> web.Response:
 def _unselect(call: Call) -> web.Response:
     call.require("FILES_SELECT")
     machine = call.look_alike.machine
-    if not machine.state.flags["ready"]:
+    if machine.state is not State.OPERATIONAL:
         return web.Response(
             status=409, text="Printer is already printing, cannot unselect current file"
         )
@@ -115,7 +111,7 @@ def _copy(call: Call, destination: str) -> web.Response:
     stored = _existing(call)
     path = _free_path(call, stored, destination, "copy")
     call.look_alike.files.copy(stored, path)
-    _announce(call, "FileAdded", payloads.stored_at(path, "copy"))
+    call.announce_file("FileAdded", payloads.stored_at(path, "copy"))
     return _copied(call, stored.name, path)
 
 
@@ -132,7 +128,7 @@ def _move(call: Call, destination: str) -> web.Response:
     call.look_alike.files.move(stored, path)
     call.look_alike.emit("FileRemoved", payloads.stored_at(source, "move"))
     call.look_alike.emit("FileAdded", payloads.stored_at(path, "move"))
-    _announce(call, "FileMoved", payloads.moved(source, path))
+    call.announce_file("FileMoved", payloads.moved(source, path))
     return _copied(call, name, path)
 
 
@@ -172,110 +168,11 @@ async def delete(call: Call) -> web.Response:
         machine.unselect()
     files.remove(call.path)
     if stored is not None:
-        _announce(call, "FileRemoved", payloads.stored_at(call.path, "remove"))
+        call.announce_file("FileRemoved", payloads.stored_at(call.path, "remove"))
     else:
         name = call.path.rpartition("/")[2]
-        _announce(call, "FolderRemoved", {"storage": "local", "path": call.path, "name": name})
+        call.announce_file("FolderRemoved", {"storage": "local", "path": call.path, "name": name})
     return no_content()
-
-
-async def upload(call: Call) -> web.Response:
-    """`POST /api/files/local`: take in a file."""
-    form = await uploads.receive(call.request, call.look_alike.contents)
-    if form.content is None:
-        return _make_folder(call, form.fields)
-    try:
-        if call.path != "local":
-            raise Refused.not_found()
-        stored = _accepted(call, form)
-    except Refused:
-        call.look_alike.contents.release(form.content)
-        raise
-    return _store(call, stored, form.fields)
-
-
-def _accepted(call: Call, form: uploads.Form) -> StoredFile:
-    """The file as it is to be stored. Raises Refused."""
-    fields, files, machine = form.fields, call.look_alike.files, call.look_alike.machine
-    assert form.content is not None
-    userdata = _userdata(fields)
-    try:
-        name = fields.get("filename") or form.filename or ""
-        path = names.stored_path(fields.get("path", ""), name)
-    except names.BadNameError as error:
-        raise Refused(400, "Can not upload file, invalid file name") from error
-    if machine.state.is_busy and machine.selected is not None and machine.selected.path == path:
-        raise Refused(409, "Trying to overwrite file that is currently being printed")
-    if files.get(path) is not None and fields.get("noOverwrite") in TRUE:
-        raise Refused(409, "File already exists and noOverwrite was set")
-    if not names.is_printable(path):
-        raise Refused(415, "Could not upload file, invalid type")
-    display = name.rpartition("/")[2]
-    date = int(call.look_alike.now())
-    return StoredFile(path, display, call.user.name, date, form.content, userdata=userdata)
-
-
-def _userdata(fields: dict[str, str]) -> Any:
-    try:
-        return json.loads(fields["userdata"]) if "userdata" in fields else None
-    except ValueError as error:
-        raise Refused(400, "userdata contains invalid JSON") from error
-
-
-def _store(call: Call, stored: StoredFile, fields: dict[str, str]) -> web.Response:
-    look_alike, machine = call.look_alike, call.look_alike.machine
-    ready = machine.state.flags["ready"]
-    wants_select = fields.get("select") in TRUE and call.user.may("FILES_SELECT")
-    wants_print = fields.get("print") in TRUE and call.user.may("PRINT")
-    selects, prints = wants_select and ready, wants_print and ready
-    selected_before = machine.selected is not None and machine.selected.path == stored.path
-    look_alike.files.store(stored)
-    _announce(call, "FileAdded", payloads.stored_at(stored.path, "add"))
-    uploaded = {
-        "name": stored.name,
-        "path": stored.path,
-        "target": "local",
-        "select": wants_select,
-        "print": wants_print,
-        "effective_select": selects,
-        "effective_print": prints,
-    }
-    if stored.userdata is not None:
-        uploaded["userdata"] = stored.userdata
-
-    def select_and_tell(now: float) -> None:
-        if selects or prints or selected_before:
-            machine.select(stored, call.user.name, now, start=prints)
-        look_alike.emit("Upload", uploaded)
-
-    look_alike.act(select_and_tell)
-    refs = answers.file_refs(stored.path, call.base)
-    local = {"name": stored.name, "path": stored.path, "origin": "local", "refs": refs}
-    content = {
-        "files": {"local": local},
-        "done": True,
-        "effectiveSelect": selects,
-        "effectivePrint": prints,
-    }
-    return json_response(content, 201, {hdrs.LOCATION: refs["resource"]})
-
-
-def _make_folder(call: Call, fields: dict[str, str]) -> web.Response:
-    if "foldername" not in fields:
-        raise Refused(400, "No file to upload and no folder to create")
-    try:
-        outer = names.folder_path(fields.get("path", ""))
-        path = f"{outer}/{names.sanitized(fields['foldername'])}".removeprefix("/")
-    except names.BadNameError as error:
-        raise Refused(400, "folder name is empty") from error
-    call.look_alike.files.make_folder(path, int(call.look_alike.now()))
-    folder = {
-        "name": path.rpartition("/")[2],
-        "path": path,
-        "origin": "local",
-        "refs": {"resource": answers.resource(path, call.base)},
-    }
-    return json_response({"folder": folder, "done": True}, 201)
 
 
 # -- inside -----------------------------------------------------------------------
@@ -300,8 +197,3 @@ def _is_in(path: str, outer: str) -> bool:
 
 def _flag(call: Call, name: str) -> bool:
     return call.request.query.get(name, "") in TRUE
-
-
-def _announce(call: Call, kind: str, payload: payloads.Payload) -> None:
-    call.look_alike.emit(kind, payload)
-    call.look_alike.emit("UpdatedFiles", {"type": "printables"})

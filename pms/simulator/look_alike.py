@@ -27,7 +27,7 @@ class LookAlike:
         self.faults = Faults()
         self.files = Files(contents)
         self.machine = Machine(self.emit, setup)
-        self.push = Push(lambda: self.machine)
+        self.push = Push(self.machine)
         self._timer: asyncio.TimerHandle | None = None
 
     def now(self) -> float:
@@ -48,7 +48,8 @@ class LookAlike:
     def end_sessions(self) -> None:
         """End all log-ins, as when they have grown too old."""
         self.access.forget_sessions()
-        self.push.ask_for_log_in()
+        for client in self.push.clients:
+            self.push.refuse(client)
 
     def kill(self) -> None:
         """Lose what a server loses that is killed."""

@@ -7,7 +7,6 @@ to the transports, and a client that does not read is cut off.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -18,8 +17,6 @@ from pms.simulator.machine import Machine
 BASE_INTERVAL_S = 0.5
 #: A client that is so far behind does not read.
 BACKLOG_LIMIT_BYTES = 4 * 1024 * 1024
-#: So many messages are kept for a client that has not logged in yet.
-KEPT_MESSAGES = 100
 MARKINGS = 10
 
 _TEXT_FRAME = 0x81
@@ -50,7 +47,8 @@ class Client:
         self.events: frozenset[str] | None = None
         self.wants_state = True
         self.pictured_at = 0.0
-        self._kept: list[bytes] = []
+        #: What it was shown last of a printer that is not connected.
+        self.pictured = b""
 
     def subscribe(self, wanted: dict[str, Any]) -> bool:
         """Listen to these only from now on; gives whether the state is among them now."""
@@ -75,7 +73,7 @@ class Client:
 class Push:
     """The push socket of one OctoPrint."""
 
-    def __init__(self, machine: Callable[[], Machine]) -> None:
+    def __init__(self, machine: Machine) -> None:
         self._machine = machine
         self.clients: set[Client] = set()
         #: While true, nothing is sent, though connections stay open.
@@ -101,77 +99,58 @@ class Push:
 
     def greet(self, client: Client, now: float) -> None:
         """What a client gets once it has logged in."""
-        if self.silent:
-            return
         if client.wants_state:
-            client.write(self.history(now))
-        client.write(_framed({"timelapse": None}))
+            self.send_history(client, now)
+        self._send(client, _framed({"timelapse": None}))
 
-    def history(self, now: float) -> bytes:
-        """The first picture."""
-        machine = self._machine()
+    def send_history(self, client: Client, now: float) -> None:
+        """Send the first picture."""
+        machine = self._machine
         temps = [answers.reading(machine, now)] if machine.state.is_operational else []
-        return _framed(
-            {
-                "history": answers.picture(machine, now)
-                | {
-                    "temps": temps,
-                    "logs": [],
-                    "messages": [],
-                    "markings": self._markings,
-                    "serverTime": now,
-                }
-            }
-        )
+        picture = answers.picture(machine, now) | self._surroundings(temps, now)
+        self._send(client, _framed({"history": picture}))
+
+    def refuse(self, client: Client) -> None:
+        """Say that its session is not good (any more)."""
+        client.authenticated = False
+        self._send(client, _framed({"reauthRequired": {"reason": "stale"}}))
 
     def tick(self, now: float) -> None:
         """Send the picture to those whose turn it is."""
-        if self.silent or not self.clients:
-            return
         due = [client for client in self.clients if _is_due(client, now)]
+        if not due or self.silent:
+            return
+        machine = self._machine
+        picture = answers.picture(machine, now)
+        if machine.state.is_closed:
+            # A printer that is not connected is shown when something has changed.
+            due = _unaware(due, msgspec.json.encode(picture))
         if not due:
             return
-        frame = self._picture(now)
-        if frame is None:
-            return
+        busy = [{"origin": "local", "path": machine.run.file.path}] if machine.run else []
+        around = self._surroundings(self._readings(machine, now), now)
+        frame = _framed({"current": picture | around | {"busyFiles": busy}})
         for client in due:
             client.pictured_at = now
             client.write(frame)
-
-    def ask_for_log_in(self) -> None:
-        """All sessions have ended."""
-        for client in self.clients:
-            client.authenticated = False
-            client.write(reauthentication("stale"))
 
     def cut(self) -> None:
         """End all connections."""
         for client in self.clients:
             client.cut()
 
-    def _picture(self, now: float) -> bytes | None:
-        machine = self._machine()
-        content = answers.picture(machine, now)
-        if machine.state.is_closed:
-            # A printer that is not connected is shown when something has changed.
-            encoded = msgspec.json.encode(content)
-            if encoded == self._pictured:
-                return None
-            self._pictured = encoded
-        busy = [{"origin": "local", "path": machine.run.file.path}] if machine.run else []
-        return _framed(
-            {
-                "current": content
-                | {
-                    "serverTime": now,
-                    "temps": self._readings(machine, now),
-                    "busyFiles": busy,
-                    "markings": self._markings,
-                    "logs": [],
-                    "messages": [],
-                }
-            }
-        )
+    def _send(self, client: Client, frame: bytes) -> None:
+        if not self.silent:
+            client.write(frame)
+
+    def _surroundings(self, temps: list[dict[str, Any]], now: float) -> dict[str, Any]:
+        return {
+            "serverTime": now,
+            "temps": temps,
+            "markings": self._markings,
+            "logs": [],
+            "messages": [],
+        }
 
     def _readings(self, machine: Machine, now: float) -> list[dict[str, Any]]:
         if not machine.state.is_operational or now < self._read_at + answers.READING_INTERVAL_S:
@@ -186,9 +165,12 @@ def _is_due(client: Client, now: float) -> bool:
     return client.authenticated and client.wants_state and now >= client.pictured_at + interval
 
 
-def reauthentication(reason: str) -> bytes:
-    """The session is not good (any more)."""
-    return _framed({"reauthRequired": {"reason": reason}})
+def _unaware(clients: list[Client], picture: bytes) -> list[Client]:
+    """Those who have not seen this yet; they are taken to see it now."""
+    unaware = [client for client in clients if client.pictured != picture]
+    for client in unaware:
+        client.pictured = picture
+    return unaware
 
 
 def connected(permissions: list[dict[str, Any]]) -> bytes:

@@ -8,10 +8,10 @@ from functools import partial
 
 from aiohttp import web
 
-from pms.simulator import answers, file_commands
-from pms.simulator.access import User
+from pms.simulator import answers, file_commands, upload
 from pms.simulator.call import FORBIDDEN, Call, Handler, Refused, json_response, no_content
 from pms.simulator.look_alike import LookAlike
+from pms.simulator.states import State
 
 CSRF = "CSRF validation failed"
 _NOT_FOUND_PAGE = (
@@ -22,35 +22,33 @@ _NOT_FOUND_PAGE = (
 async def answer(look_alike: LookAlike, request: web.BaseRequest) -> web.StreamResponse:
     """Carry out one request; never raises but for lost connections."""
     try:
-        return await _route(look_alike, request)
+        return await _carry_out(look_alike, request)
     except Refused as refused:
         return json_response({"error": refused.text}, refused.status)
 
 
-async def _route(look_alike: LookAlike, request: web.BaseRequest) -> web.StreamResponse:
+async def _carry_out(look_alike: LookAlike, request: web.BaseRequest) -> web.StreamResponse:
     if not request.path.startswith(("/api/", "/downloads/")):
         return _page(request.path)
     user = look_alike.access.by_key(_api_key(request))
     if user is None:
         raise Refused(403, FORBIDDEN) if request.method == "GET" else Refused(400, CSRF)
-    methods = [route for route in ROUTES if route.pattern.fullmatch(request.path)]
-    for route in methods:
-        if route.method == request.method:
-            return await _carry_out(route, look_alike, request, user)
-    if methods:
-        raise Refused(405, "The method is not allowed for the requested URL.")
-    raise Refused.not_found()
-
-
-async def _carry_out(
-    route: Route, look_alike: LookAlike, request: web.BaseRequest, user: User
-) -> web.StreamResponse:
-    found = route.pattern.fullmatch(request.path)
-    path = found["path"] if found is not None and route.pattern.groups else ""
+    route, path = _route_of(request)
     call = Call(look_alike, request, user, path, f"http://{request.host}")
     if route.permission is not None:
         call.require(route.permission)
     return await route.handler(call)
+
+
+def _route_of(request: web.BaseRequest) -> tuple[Route, str]:
+    """The route, and the path that the address holds. Raises Refused."""
+    found = [(route, match) for route in ROUTES if (match := route.pattern.fullmatch(request.path))]
+    for route, match in found:
+        if route.method == request.method:
+            return route, match.groupdict().get("path", "")
+    if found:
+        raise Refused(405, "The method is not allowed for the requested URL.")
+    raise Refused.not_found()
 
 
 def _page(path: str) -> web.Response:
@@ -172,7 +170,7 @@ async def _control_job(call: Call) -> web.Response:
             raise Refused(409, "Printer already has an active print job, did you mean 'restart'?")
         call.look_alike.act(lambda now: machine.start(user, now))
     elif command == "restart":
-        if not machine.state.flags["paused"]:
+        if machine.state is not State.PAUSED:
             raise Refused(409, "Printer does not have an active print job or is not paused")
         call.look_alike.act(lambda now: machine.start(user, now))
     elif not busy:
@@ -191,7 +189,7 @@ def _pause_or_resume(call: Call, action: str) -> None:
     if action not in ("toggle", "pause", "resume"):
         raise Refused(400, "Unknown action")
     if action == "toggle":
-        action = "resume" if machine.state.flags["paused"] else "pause"
+        action = "resume" if machine.state is State.PAUSED else "pause"
     if action == "pause":
         call.look_alike.act(lambda now: machine.pause(user, now))
     else:
@@ -227,7 +225,7 @@ ROUTES = _routes(
     ("POST", "/api/job", None, _control_job),
     ("GET", "/api/files", "FILES_LIST", file_commands.everything),
     ("GET", "/api/files/(?P<path>[^/]+)", "FILES_LIST", file_commands.listing),
-    ("POST", "/api/files/(?P<path>[^/]+)", "FILES_UPLOAD", file_commands.upload),
+    ("POST", "/api/files/(?P<path>[^/]+)", "FILES_UPLOAD", upload.take_in),
     ("GET", "/api/files/local/(?P<path>.+)", "FILES_LIST", file_commands.info),
     ("POST", "/api/files/local/(?P<path>.+)", None, file_commands.command),
     ("DELETE", "/api/files/local/(?P<path>.+)", "FILES_DELETE", file_commands.delete),

@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 import random
 import secrets
-from collections.abc import Coroutine, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from pms.errors import PMSError
 from pms.simulator.clock import now
@@ -50,7 +49,7 @@ class Simulation:
         self._contents = Contents(folder)
         self._random = random.Random(options.seed)
         self.servers: list[Server] = []
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._restarts: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
         """Open all ports. Raises SimulatorError when one is taken."""
@@ -58,11 +57,20 @@ class Simulation:
             self.servers.append(self._server(number))
         for server in self.servers:
             await self.start_server(server)
-        self._run(self._tick_for_ever())
+
+    async def run(self, stopped: asyncio.Event) -> None:
+        """Serve until `stopped` is set."""
+        ticker = asyncio.create_task(self._tick_for_ever())
+        waiting = asyncio.create_task(stopped.wait())
+        done, others = await asyncio.wait((ticker, waiting), return_when=asyncio.FIRST_COMPLETED)
+        for task in others:
+            task.cancel()
+        for task in done:
+            task.result()  # a ticker that fails is not to fail in silence
 
     async def stop(self) -> None:
         """Close all ports and cut all connections."""
-        for task in self._tasks:
+        for task in self._restarts:
             task.cancel()
         for server in self.servers:
             await server.release()
@@ -76,7 +84,9 @@ class Simulation:
     async def restart_server(self, server: Server, down_s: float) -> None:
         """Kill a server now and start it a while later."""
         await server.kill()
-        self._run(self._start_later(server, down_s))
+        task = asyncio.create_task(self._start_later(server, down_s))
+        self._restarts.add(task)
+        task.add_done_callback(self._restarts.discard)
 
     # -- inside -----------------------------------------------------------------------
 
@@ -116,8 +126,3 @@ class Simulation:
     def _turns(self) -> Iterator[list[Server]]:
         count = min(TURNS, len(self.servers))
         return (self.servers[first::count] for first in range(count))
-
-    def _run(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)

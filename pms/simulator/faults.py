@@ -27,6 +27,8 @@ class Faults(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     only: str = ""
     #: The push socket stays open and says nothing.
     silent_push: bool = False
+    #: How much room there is for files; larger ones are refused. None: as much as on this disk.
+    free_bytes: Annotated[int, msgspec.Meta(ge=0)] | None = None
     #: The share of the prints that break off with an error somewhere.
     failing_prints: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.0
 

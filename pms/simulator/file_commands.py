@@ -28,8 +28,11 @@ async def listing(call: Call) -> web.Response:
 
 def _list(call: Call) -> web.Response:
     usage = shutil.disk_usage(call.look_alike.contents.folder)
+    free = call.look_alike.faults.free_bytes
     files = answers.listing(call.look_alike.files, "", call.base, deep=_flag(call, "recursive"))
-    return json_response({"files": files, "free": usage.free, "total": usage.total})
+    return json_response(
+        {"files": files, "free": usage.free if free is None else free, "total": usage.total}
+    )
 
 
 async def info(call: Call) -> web.Response:

@@ -60,6 +60,9 @@ def _accepted(call: Call, form: Form) -> StoredFile:
         raise Refused(409, "File already exists and noOverwrite was set")
     if not names.is_printable(path):
         raise Refused(415, "Could not upload file, invalid type")
+    free = call.look_alike.faults.free_bytes
+    if free is not None and form.content.size > free:
+        raise Refused(500, "[Errno 28] No space left on device")
     display = name.rpartition("/")[2]
     date = int(call.look_alike.now())
     return StoredFile(path, display, call.user.name, date, form.content, userdata=userdata)

@@ -239,6 +239,15 @@ def test_answers_with_another_status(simulator: Simulator, printer: SimulatedPri
     assert printer.request("GET", "/api/job")[0] == 200
 
 
+def test_has_no_room_for_large_files(simulator: Simulator, printer: SimulatedPrinter) -> None:
+    simulator.set_faults(1, free_bytes=len(LONG) - 1)
+    assert printer.request("GET", "/api/files/local")[1]["free"] == len(LONG) - 1
+    file = {"file": ("a.gcode", LONG)}
+    answer = printer.request("POST", "/api/files/local", files=file)
+    assert answer == (500, {"error": "[Errno 28] No space left on device"})
+    printer.upload("a.gcode", LONG[1:])
+
+
 def test_loses_answers_to_what_it_has_done(simulator: Simulator, printer: SimulatedPrinter) -> None:
     printer.upload("a.gcode", LONG)
     simulator.set_faults(1, lose_answers=1, only="^POST")

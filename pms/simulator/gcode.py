@@ -62,13 +62,24 @@ class Course:
 
     def offset_after(self, seconds: float, speed: float) -> int:
         """The position after so many seconds; the file's size at the end."""
-        passed = bisect_right(
-            range(len(self._dwells)), seconds, key=lambda index: self._reached_s(index, speed)
-        )
+        passed = self._passed(seconds, speed)
         moved = int((seconds - self._dwelt(passed)) * speed)
         # While a dwell lasts, the position is just behind its line.
         dwelling = self._dwells[passed - 1] if passed else 0
         return min(max(moved, dwelling), self.size)
+
+    def dwell_left_s(self, seconds: float, speed: float) -> float:
+        """How much longer the dwell takes in which the print is after so many seconds."""
+        passed = self._passed(seconds, speed)
+        if not passed:
+            return 0.0
+        return max(0.0, self._dwells[passed - 1] / speed + self._dwelt(passed) - seconds)
+
+    def _passed(self, seconds: float, speed: float) -> int:
+        """How many dwells have begun."""
+        return bisect_right(
+            range(len(self._dwells)), seconds, key=lambda index: self._reached_s(index, speed)
+        )
 
     def _dwelt(self, count: int) -> float:
         return self._waited_s[count - 1] if count else 0.0

@@ -28,7 +28,8 @@ from pms.simulator.states import State
 PORT = "VIRTUAL"
 BAUD_RATE = 115200
 
-#: How long OctoPrint is in each of these states.
+#: How long OctoPrint is in each of these states. A command that the printer is busy with ends
+#: before it is paused, and before the print is cancelled.
 CONNECTING_S = 0.03
 PAUSING_S = 0.1
 CANCELLING_S = 0.02
@@ -210,7 +211,9 @@ class Machine:
     def _obey(self, stop: Stop, now: float) -> None:
         self._running.offset = stop.offset
         if stop.pauses:
-            self._pause(now, stop.offset, None, stop.command)
+            self._pause(now, stop.offset, None)
+            if stop.command in BLOCKED:
+                self._emit("CommandSuppressed", payloads.suppressed(stop.command))
         else:
             self._go(now, self._heat(stop.command, stop.arguments, now))
 
@@ -227,14 +230,14 @@ class Machine:
         if self.state is State.PRINTING:
             run = self._running
             line_start = run.file.content.line_start(run.position(now))
-            self._pause(now, max(run.offset, line_start), user)
+            still = now + run.command_left_s(now)
+            self._pause(still, max(run.offset, line_start), user)
 
-    def _pause(self, now: float, offset: int, user: str | None, command: str = "") -> None:
-        self._running.stand(now, offset)
+    def _pause(self, still: float, offset: int, user: str | None) -> None:
+        """Pause once the printer stands still."""
+        self._running.stand(still, offset)
         self._enter(State.PAUSING)
-        if command in BLOCKED:
-            self._emit("CommandSuppressed", payloads.suppressed(command))
-        self._then(now + PAUSING_S, lambda _: self._paused(user))
+        self._then(still + PAUSING_S, lambda _: self._paused(user))
 
     def _paused(self, user: str | None) -> None:
         self._emit("PrintPaused", payloads.paused(self._running, user))
@@ -258,10 +261,11 @@ class Machine:
         if not self.state.is_busy or self.state in (State.CANCELLING, State.FINISHING):
             return
         run = self._running
-        run.stand(now, run.position(now))
+        still = now + run.command_left_s(now)
+        run.stand(still, run.position(now))
         self._emit("PrintCancelling", payloads.job(run.file, run.user, user))
         self._enter(State.CANCELLING)
-        self._then(now + CANCELLING_S, lambda at: self._cancelled(at, user))
+        self._then(still + CANCELLING_S, lambda at: self._cancelled(at, user))
 
     def _cancelled(self, now: float, user: str) -> None:
         run, self.run = self._running, None

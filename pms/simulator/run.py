@@ -52,9 +52,20 @@ class Run:
         """The byte that it has come to."""
         if self.moving_since is None or now <= self.moving_since:
             return self.offset
-        course = self.file.content.course
-        done_s = course.seconds_to(self.offset, self.speed) + now - self.moving_since
-        return max(self.offset, min(course.offset_after(done_s, self.speed), self.goal))
+        offset = self.file.content.course.offset_after(self._done_s(now), self.speed)
+        return max(self.offset, min(offset, self.goal))
+
+    def command_left_s(self, now: float) -> float:
+        """How much longer the printer is busy with its present command."""
+        if self.moving_since is None or now <= self.moving_since:
+            return 0.0
+        return self.file.content.course.dwell_left_s(self._done_s(now), self.speed)
+
+    def _done_s(self, now: float) -> float:
+        """The seconds of the whole print that are done, if it moves."""
+        assert self.moving_since is not None
+        before_s = self.file.content.course.seconds_to(self.offset, self.speed)
+        return before_s + now - self.moving_since
 
     @property
     def next_stop(self) -> Stop | None:
@@ -75,7 +86,6 @@ class Run:
     @property
     def goal_at(self) -> float:
         """When it gets there, if it moves."""
-        course, moving_since = self.file.content.course, self.moving_since
-        assert moving_since is not None
-        whole_s = course.seconds_to(self.goal, self.speed)
-        return moving_since + whole_s - course.seconds_to(self.offset, self.speed)
+        goal_s = self.file.content.course.seconds_to(self.goal, self.speed)
+        assert self.moving_since is not None
+        return self.moving_since + goal_s - self._done_s(self.moving_since)

@@ -23,8 +23,8 @@ class Listener:
         self._octoprint = octoprint
         self._socket = PushSocket(octoprint.url)
         self._socket.open(TIMEOUT_S)
-        #: All that has been said, as parsed JSON, with the monotonic time of its arrival.
-        self.heard: list[tuple[float, Frame]] = []
+        #: All that has been said, as parsed JSON.
+        self.heard: list[Frame] = []
 
     def close(self) -> None:
         self._socket.close()
@@ -68,24 +68,29 @@ class Listener:
         """Wait for the next event of this name (see `name_of`); gives its payload."""
         return self.until(lambda frame: name_of(frame) == name, name)["event"]["payload"]
 
+    def until_events(self, *names: str) -> None:
+        """Wait until all of these have come since the last time that `heard` was emptied."""
+        if not set(names) <= set(self.events()):
+            self.until(lambda _: set(names) <= set(self.events()), " and ".join(names))
+
     def kinds(self) -> list[str]:
         """What has been said, each frame by its kind or its event's name."""
-        return [name_of(frame) for _, frame in self.heard]
+        return [name_of(frame) for frame in self.heard]
 
     def events(self) -> list[str]:
         """The names of all events so far."""
-        return [name_of(frame) for _, frame in self.heard if "event" in frame]
+        return [name_of(frame) for frame in self.heard if "event" in frame]
 
     def payloads(self, name: str) -> list[Any]:
         """What came with all events of this name."""
-        return [frame["event"]["payload"] for _, frame in self.heard if name_of(frame) == name]
+        return [frame["event"]["payload"] for frame in self.heard if name_of(frame) == name]
 
     def _read(self, timeout_s: float) -> Frame | None:
         data = self._socket.receive(timeout_s)
         if not data:
             return None
         frame: Frame = msgspec.json.decode(data)
-        self.heard.append((time.monotonic(), frame))
+        self.heard.append(frame)
         return frame
 
 

@@ -64,8 +64,13 @@ def wait_for_job(octoprint: OctoPrintClient, state: str) -> dict[str, Any]:
     return wait_until(caught_up, 10.0, f"a job that is {state}")
 
 
+def is_paused_at(octoprint: OctoPrintClient, offset: int) -> bool:
+    job = octoprint.job()
+    return (job["state"], job["progress"]["filepos"]) == ("Paused", offset)
+
+
 def test_prints_to_the_end(octoprint: OctoPrintClient) -> None:
-    content = DWELL * 12
+    content = DWELL * 40
     octoprint.upload("a.gcode", content)
     assert history(octoprint) is None
     octoprint.select_and_print("a.gcode")
@@ -81,7 +86,7 @@ def test_prints_to_the_end(octoprint: OctoPrintClient) -> None:
             wanted = 100 * job["progress"]["filepos"] / len(content)
             assert job["progress"]["completion"] == pytest.approx(wanted)
     assert history(octoprint) == SUCCEEDED_ONCE
-    assert history(octoprint)["last"]["printTime"] == pytest.approx(0.6, abs=0.5)
+    assert history(octoprint)["last"]["printTime"] > 1.9
     octoprint.wait_state("Operational")
     done = wait_for_job(octoprint, "Operational")
     # The file stays selected.
@@ -170,26 +175,21 @@ def test_pauses_just_behind_the_line_that_says_so(
 def test_goes_on_behind_the_pause(octoprint: OctoPrintClient) -> None:
     octoprint.upload("a.gcode", DWELL + b"M0\n" + DWELL + b"M0\n" + DWELL)
     octoprint.select_and_print("a.gcode")
-    octoprint.wait_state("Paused")
-    assert wait_for_job(octoprint, "Paused")["progress"]["filepos"] == 10
-    assert control(octoprint, "pause", "resume") == (204, None)
-    octoprint.wait_state("Printing")
-    octoprint.wait_state("Paused")
-    assert wait_for_job(octoprint, "Paused")["progress"]["filepos"] == 20
-    assert control(octoprint, "pause", "resume") == (204, None)
+    for offset in (10, 20):
+        wait_until(lambda at=offset: is_paused_at(octoprint, at), 10.0, f"a pause at {offset}")
+        assert control(octoprint, "pause", "resume") == (204, None)
     wait_until(lambda: history(octoprint), 10.0, "the history")
     assert history(octoprint) == SUCCEEDED_ONCE
-    assert history(octoprint)["last"]["printTime"] < 1.5
 
 
 def test_restarts_a_paused_print_from_its_beginning(octoprint: OctoPrintClient) -> None:
-    octoprint.upload("a.gcode", DWELL * 4 + b"M0\n" + DWELL)
+    octoprint.upload("a.gcode", DWELL * 20 + b"M0\n" + DWELL)
     octoprint.select_and_print("a.gcode")
     octoprint.wait_state("Paused")
     assert control(octoprint, "restart") == (204, None)
     octoprint.wait_state("Printing")
     octoprint.wait_state("Paused")
-    assert wait_for_job(octoprint, "Paused")["progress"]["filepos"] == 31
+    assert wait_for_job(octoprint, "Paused")["progress"]["filepos"] == 143
     assert history(octoprint) is None
 
 
@@ -213,7 +213,8 @@ def test_pauses_and_resumes_on_request(octoprint: OctoPrintClient) -> None:
 
 
 def test_a_resume_while_it_is_pausing_is_lost(octoprint: OctoPrintClient) -> None:
-    start(octoprint)
+    # The command that runs has to end before the print is paused.
+    start(octoprint, b"G4 P2000\n" * 100)
     assert control(octoprint, "pause", "pause") == (204, None)
     assert octoprint.state() == "Pausing"
     assert control(octoprint, "pause", "resume") == (204, None)

@@ -196,9 +196,9 @@ def test_pictures_come_as_often_as_wanted(
     listener.log_in()
     for _ in range(4):
         listener.until_kind("current")
-    times = [at for at, frame in listener.heard if "current" in frame]
-    # Counted over three intervals, since a busy machine delays single ones.
-    assert times[-1] - times[0] >= 3 * interval_s * 0.8
+    times = [frame["current"]["serverTime"] for frame in listener.heard if "current" in frame]
+    # Over three intervals, since a busy machine delays single pictures.
+    assert times[-1] - times[0] >= 3 * interval_s * 0.6
 
 
 # -- the order of events --------------------------------------------------------------
@@ -211,9 +211,7 @@ def test_tells_a_print_from_its_upload_to_its_end(
     events.until_event("Upload")
     assert heard(events) == ["FileAdded", "UpdatedFiles", "Upload"]
     octoprint.select_and_print("a.gcode")
-    events.until_event("MetadataStatisticsUpdated")
-    octoprint.wait_state("Operational")
-    events.read_for(0.1)
+    events.until_events("MetadataStatisticsUpdated", "OPERATIONAL")
     # The last two come in either order.
     names = heard(events)
     assert names[:-2] == ["FileSelected", *STARTED, *DONE]
@@ -224,17 +222,11 @@ def test_tells_the_start_before_the_upload_that_caused_it(
     events: Listener, octoprint: OctoPrintClient
 ) -> None:
     octoprint.upload("a.gcode", LONG, print="true")
-    events.until_event("PRINTING")
-    assert heard(events) == [
-        "FileAdded",
-        "UpdatedFiles",
-        "FileSelected",
-        "STARTING",
-        "PrintStarted",
-        "ChartMarked",
-        "Upload",
-        "PRINTING",
-    ]
+    events.until_events("PRINTING", "Upload")
+    names = heard(events)
+    assert names.index("Upload") > names.index("PrintStarted")
+    names.remove("Upload")
+    assert names == ["FileAdded", "UpdatedFiles", "FileSelected", *STARTED]
 
 
 def test_tells_the_pause_of_a_file(events: Listener, octoprint: OctoPrintClient) -> None:
@@ -267,20 +259,17 @@ def test_tells_the_pause_of_a_person(events: Listener, octoprint: OctoPrintClien
 def test_tells_a_cancellation(events: Listener, octoprint: OctoPrintClient) -> None:
     _start(events, octoprint)
     control(octoprint, "cancel")
-    events.until_event("PrintFailed")
-    events.until_event("OPERATIONAL")
+    events.until_events("PrintFailed", "OPERATIONAL")
     (failed,) = events.payloads("PrintFailed")
     known = JOB | {"size": len(LONG), "user": "admin", "reason": "cancelled"}
     assert {name: failed[name] for name in known} == known
     assert (failed["fileposition"], failed["progress"], failed["time"]) == (NUMBER, NUMBER, NUMBER)
-    assert heard(events) == [
-        "PrintCancelling",
-        "CANCELLING",
-        "PrintCancelled",
-        "ChartMarked",
-        *FAILED,
-        "OPERATIONAL",
-    ]
+    names = heard(events)
+    others = ["PrintCancelling", "CANCELLING", "PrintCancelled", "ChartMarked", "OPERATIONAL"]
+    assert [name for name in names if name not in FAILED] == others
+    # The history is written beside all that.
+    assert [name for name in names if name in FAILED] == FAILED
+    assert names.index("PrintFailed") > names.index("PrintCancelled")
 
 
 @pytest.mark.parametrize(
@@ -296,7 +285,7 @@ def test_tells_a_failure(
 ) -> None:
     _start(events, octoprint)
     _break(octoprint, command)
-    events.until(lambda _: {"OFFLINE", "PrintFailed"} <= set(events.events()), "the failure")
+    events.until_events("OFFLINE", "PrintFailed")
     (failed,) = events.payloads("PrintFailed")
     assert failed == JOB | {
         "size": len(LONG),
@@ -333,7 +322,8 @@ def test_tells_of_the_connection(events: Listener, octoprint: OctoPrintClient) -
     octoprint.request("POST", "/api/connection", {"command": "connect"})
     connected = events.until_event("Connected")
     assert connected == {"port": "VIRTUAL", "baudrate": 115200}
-    assert heard(events) == ["Connecting", "OPEN_SERIAL", "CONNECTING", "OPERATIONAL", "Connected"]
+    names = [name for name in heard(events) if name != "UpdatedFiles"]
+    assert names == ["Connecting", "OPEN_SERIAL", "CONNECTING", "OPERATIONAL", "Connected"]
 
 
 def test_tells_of_files(events: Listener, octoprint: OctoPrintClient) -> None:

@@ -128,6 +128,24 @@ def test_pauses_by_hand_at_the_beginning_of_a_line(bench: Bench) -> None:
     assert bench.machine.position(bench.now) == 50
 
 
+@pytest.mark.parametrize(("end", "takes_s"), [("pause", PAUSING_S), ("cancel", CANCELLING_S)])
+def test_a_command_ends_before_a_pause_or_a_cancellation(
+    bench: Bench, end: str, takes_s: float
+) -> None:
+    bench.start(DWELL * 3)
+    bench.run(1.4)
+    getattr(bench.machine, end)("admin", bench.now)
+    bench.run(0.5 + takes_s)
+    assert bench.machine.state in (State.PAUSING, State.CANCELLING)
+    bench.run(0.1)
+    assert bench.machine.state in (State.PAUSED, State.OPERATIONAL)
+    if end == "pause":
+        assert bench.machine.print_time_s(bench.now) == pytest.approx(2.0)
+        bench.machine.resume("admin", bench.now)
+        bench.run(1.0 + FINISHING_S)
+        assert bench.machine.state is State.OPERATIONAL
+
+
 def test_breaks_off_where_it_is_told(bench: Bench) -> None:
     bench.machine.breaks = lambda: 0.5
     stored = bench.start(DWELL * 4)
@@ -182,7 +200,7 @@ def test_nothing_happens_in_the_wrong_state(bench: Bench) -> None:
     machine.cancel("admin", bench.now)
     machine.cancel("admin", bench.now)
     machine.resume("admin", bench.now)
-    bench.run(CANCELLING_S)
+    bench.run(1.0 + CANCELLING_S)
     assert machine.state is State.OPERATIONAL
     assert bench.events.count("PrintCancelled") == 1
 

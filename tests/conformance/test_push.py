@@ -185,20 +185,16 @@ def test_pictures_show_the_temperatures(listen: Listen) -> None:
     assert reading["bed"] == {"actual": NUMBER, "target": NUMBER}
 
 
-@pytest.mark.parametrize(("throttle", "interval_s"), [(None, 0.5), (2, 1.0)])
-def test_pictures_come_as_often_as_wanted(
-    listen: Listen, throttle: int | None, interval_s: float
-) -> None:
+def test_pictures_come_no_more_often_than_wanted(listen: Listen) -> None:
     listener = listen()
     listener.subscribe(state=True)
-    if throttle is not None:
-        listener.say(throttle=throttle)
+    listener.say(throttle=2)
     listener.log_in()
     for _ in range(4):
         listener.until_kind("current")
     times = [frame["current"]["serverTime"] for frame in listener.heard if "current" in frame]
-    # Over three intervals, since a busy machine delays single pictures.
-    assert times[-1] - times[0] >= 3 * interval_s * 0.6
+    # Three intervals of a second, since a busy machine delays single pictures; else 1.5 s.
+    assert times[-1] - times[0] > 1.8
 
 
 # -- the order of events --------------------------------------------------------------

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from bench.figures import Figure, compare
 from bench.scene import Scene
+from tests.support.gcode import moves
 from workers.gcode import GcodeCache
 from workers.gcode_sources import LocalSource
 
@@ -25,8 +26,7 @@ def run(scene: Scene) -> Iterator[Figure]:
 
 def _measure(folder: Path, megabytes: float, rounds: int) -> Figure:
     source = folder / "job_1.gcode"
-    line = b"G1 X10.000 Y20.000 E0.12345 F1800\n"
-    source.write_bytes(line * int(megabytes * MEGABYTE / len(line)))
+    source.write_bytes(moves(int(megabytes * MEGABYTE)).content)
     numbers = itertools.count()
 
     def fetch() -> None:

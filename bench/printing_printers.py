@@ -20,7 +20,7 @@ from bench.stopwatches import TIMEOUT_S, BusWatch
 from bench.usage import cores_used, pss_mib
 from pms.domain.states import PrinterState
 from tests.support.farm import Farm
-from tests.support.gcode import GeneratedGcode
+from tests.support.gcode import moves
 from tests.support.processes import process_tree
 from tests.support.simulator import SimulatedPrinter, simulator
 from tests.support.waiting import wait_until
@@ -59,7 +59,7 @@ def _limits(printers: int, *wanted: Limit) -> Sequence[Limit]:
 
 
 def _started(farm: Farm, printers: int) -> Figure:
-    job = farm.add_job(GeneratedGcode(FILE_BYTES), copies=printers)
+    job = farm.add_job(moves(FILE_BYTES), copies=printers)
     began = publish_paid(farm, job)
     wait_until(
         lambda: farm.openfarm.print_statuses(job) == ["printing"] * printers,

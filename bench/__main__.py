@@ -47,7 +47,7 @@ def main() -> int:
         results = run(rows, results, ours, began + minutes * 60 - REPORT_S, output)
     _print_table(results)
     failed = any(row.error for row in results.rows)
-    missed = any(figure.verdict is Verdict.MISSED for figure in results.figures)
+    missed = any(figure.verdict is Verdict.MISSED for figure in results.judged)
     return 1 if failed or missed else 0
 
 
@@ -81,7 +81,7 @@ def run(
     for row in _told(measure(rows, results.scale, servers, deadline)):
         results = report.merge(msgspec.structs.replace(results, rows=[row]), output)
         report.write(results, output, frame)
-    plots.draw(results.figures, output)
+    plots.draw(results, output)
     return results
 
 

@@ -11,27 +11,30 @@ from matplotlib.figure import Figure as Drawing
 
 from bench.figures import Figure, Unit, Verdict
 from bench.growth import sized
-from bench.report import BUDGETS, GROWTH
+from bench.report import BUDGETS, GROWTH, Results
 
 COLORS = {Verdict.MET: "tab:green", Verdict.OPEN: "tab:olive", Verdict.MISSED: "tab:red"}
 AXES = ((Unit.CORES, "cores"), (Unit.MEBIBYTES, "MiB"), (Unit.SECONDS, "seconds"))
 
 
-def draw(figures: Sequence[Figure], folder: Path) -> None:
+def draw(results: Results, folder: Path) -> None:
     """Write both pictures."""
     with mpl.rc_context({"font.size": 8, "svg.hashsalt": "pms"}):
-        _growth(figures).savefig(folder / GROWTH, dpi=110)
-        _budgets(figures).savefig(folder / BUDGETS, dpi=110)
+        _growth(results.figures).savefig(folder / GROWTH, dpi=110)
+        _budgets(results.judged).savefig(folder / BUDGETS, dpi=110)
 
 
 def _growth(figures: Sequence[Figure]) -> Drawing:
     drawing = Drawing(figsize=(9, 11), layout="constrained")
     every = list(sized(figures))
+    sizes = sorted({figure.printers or 0 for _, found in every for figure in found})
     for axes, (unit, name) in zip(drawing.subplots(len(AXES)), AXES, strict=True):
         for what, found in every:
             if found[0].unit is unit:
                 _line(axes, what, found)
         axes.set(xscale="log", yscale="log", xlabel="printers", ylabel=name)
+        axes.set_xticks(sizes, labels=[str(size) for size in sizes])
+        axes.set_xticks([], minor=True)
         axes.grid(visible=True, which="both", alpha=0.2)
         if axes.lines:
             axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))

@@ -34,6 +34,11 @@ class Results(msgspec.Struct, frozen=True, kw_only=True):
         """Of all rows."""
         return [figure for row in self.rows for figure in row.figures]
 
+    @property
+    def judged(self) -> list[Figure]:
+        """Those that have to keep limits, what becomes of them in larger farms included."""
+        return [figure for figure in self.figures if figure.limits] + growth(self.figures)
+
 
 def merge(new: Results, folder: Path) -> Results:
     """Lay new rows over those that were measured earlier on the same kind of machine."""
@@ -62,9 +67,7 @@ def _page(results: Results) -> str:
         *(f"![{title}]({name})" for name, title in PICTURES.items()),
         _machine(results),
         "### Budgets",
-        table([figure for figure in results.figures if figure.limits]),
-        "### Growth",
-        table(growth(results.figures)),
+        table(results.judged),
         "### All figures",
         table(results.figures),
         "### Rows",

@@ -11,6 +11,7 @@ MAKEFLAGS += --no-print-directory
 
 PYTHON ?= python3
 ARGS ?=
+QUICK ?=
 SEED ?=
 OCTOPRINT ?=
 MINUTES ?= 3
@@ -40,8 +41,8 @@ check: $(INSTALLED) ## Run the linter, the formatter's check, the type checker a
 	$(ENVIRONMENT)/bin/mypy
 	$(ENVIRONMENT)/bin/lint-imports
 
-bench: $(INSTALLED) $(OCTOPRINT_INSTALLED) servers ## Measure every budget of the design; ARGS goes to the benchmarks
-	$(ENVIRONMENT)/bin/python -m bench $(ARGS)
+bench: $(INSTALLED) $(OCTOPRINT_INSTALLED) servers ## Measure every budget in 20 minutes, or some of it in 3; QUICK=1
+	$(ENVIRONMENT)/bin/python -m bench $(if $(QUICK),--scale quick) $(ARGS)
 
 chaos: $(INSTALLED) $(OCTOPRINT_INSTALLED) servers ## Break everything at random and audit the farm; SEED=1 MINUTES=3
 	$(ENVIRONMENT)/bin/python -m tests.chaos $(if $(SEED),--seed $(SEED)) --minutes $(MINUTES)
@@ -67,7 +68,7 @@ $(INSTALLED): constraints.txt setup.cfg pyproject.toml
 	@echo "Installing PMS into $(ENVIRONMENT) ..."
 	@scripts/make-environment $(ENVIRONMENT) constraints.txt
 	@$(ENVIRONMENT)/bin/python -m pip install $(PIP_OPTIONS) --quiet --no-build-isolation \
-		--constraint constraints.txt --editable '.[test]'
+		--constraint constraints.txt --editable '.[bench,test]'
 	@touch $@
 
 $(OCTOPRINT_INSTALLED): constraints-octoprint.txt

@@ -1,80 +1,105 @@
-"""What 54 dead printers cost 2 live ones; the floor is the same without the dead ones."""
+"""What 54 dead printers cost 2 live ones; the floor is the same without the dead ones.
+
+Both are measured in turns, first without, twice with, then without them again, so that whatever
+else happens on the machine meanwhile hits both alike.
+"""
 
 from __future__ import annotations
 
+import itertools
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from statistics import median
-from typing import Literal
 
-from bench.figures import Figure, percentile_99
-from bench.live_farm import TIMEOUT_S, Latencies, LiveFarm, live_farm
+from bench.figures import Figure, Unit, at_most, figure, quantile, ratio_interval
+from bench.live_farm import Latencies, lanes_on, octoprints, open_farm
+from bench.scene import Scene
+from bench.stopwatches import TIMEOUT_S
+from bench.usage import cores_used
+from pms.bus import control
+from pms.demo.octoprint_server import OctoPrintServer
 from pms.errors import CoordinatorNotRunningError
+from tests.support.farm import Farm
 from tests.support.ports import HOST, free_port
+from tests.support.processes import process_tree
 from tests.support.waiting import wait_until
 
-LIVE, DEAD = 2, 54
-REST_S = 5.0
-BUDGET = "1.10"
+LIVE = 2
+BUDGET = 1.10
 
 
 @dataclass
 class Arm:
     """What was measured with the dead printers, or without them."""
 
-    copies: list[Latencies] = field(default_factory=list)
+    #: Of each turn.
+    turns: list[list[Latencies]] = field(default_factory=list)
     #: Processor cores that PMS used while it had nothing to print.
     cores: list[float] = field(default_factory=list)
 
-    def seconds(self, what: Literal["start_s", "end_s"]) -> list[float]:
-        """One of the latencies of all copies, sorted."""
-        return sorted(getattr(copy, what) for copy in self.copies)
+    def of(self, what: Callable[[Latencies], float]) -> list[list[float]]:
+        """One of the latencies, turn by turn."""
+        return [[what(copy) for copy in turn] for turn in self.turns]
 
 
-def run(*, quick: bool) -> list[Figure]:
-    """With and without in turn, so that whatever else happens on the machine hits both alike."""
-    turns, rounds = (3, 1) if quick else (4, 5)
+def run(scene: Scene) -> Iterator[Figure]:
+    """Live printers are real, dead ones are addresses."""
+    turns, rounds = scene.scale.pick((6, 4), (1, 2), (1, 1))
+    dead = scene.scale.pick(54, 54, 4)
+    rest_s = scene.scale.pick(2.0, 1.0, 0.2)
     without, beside = Arm(), Arm()
-    with live_farm(LIVE) as farm, _addresses() as addresses:
-        _measure(farm, Arm(), rounds=1)
-        for _ in range(turns):
-            _measure(farm, without, rounds)
-            with _dead_printers(farm, addresses):
-                _measure(farm, beside, rounds)
-    return [
-        _figure("JobPaid published → printing", "start_s", without, beside),
-        _figure("end of print → row committed", "end_s", without, beside),
-    ]
+    with open_farm(scene) as farm, octoprints(scene, LIVE) as servers, _addresses(dead) as dead_at:
+        farm.start()
+        with lanes_on(farm, servers) as lanes:
+            lanes.print_all(1)
+            for _ in range(turns):
+                without.turns.append(lanes.print_all(rounds))
+                with _dead_printers(farm, servers[0], dead_at):
+                    beside.turns.append(lanes.print_all(2 * rounds))
+                    beside.cores.append(_cores_at_rest(farm, rest_s))
+                without.turns[-1] += lanes.print_all(rounds)
+                without.cores.append(_cores_at_rest(farm, rest_s))
+    yield _figure("JobPaid → printing", lambda copy: copy.start_s, without, beside)
+    yield _figure("end of print → row and message", lambda copy: copy.end_s, without, beside)
+    yield _cores(dead, without, beside)
 
 
-def _measure(farm: LiveFarm, arm: Arm, rounds: int) -> None:
-    for _ in range(rounds):
-        arm.copies += [farm.print_one(number) for number in range(LIVE)]
-    arm.cores.append(farm.cores_at_rest(REST_S))
-
-
-def _figure(name: str, what: Literal["start_s", "end_s"], without: Arm, beside: Arm) -> Figure:
-    taken, floor = beside.seconds(what), without.seconds(what)
+def _figure(name: str, what: Callable[[Latencies], float], without: Arm, beside: Arm) -> Figure:
+    taken, floor = (sorted(itertools.chain(*arm.of(what))) for arm in (beside, without))
     return Figure(
-        what=f"{name}, {DEAD} dead printers",
-        median_s=median(taken),
-        p99_s=percentile_99(taken),
-        floor_s=median(floor),
-        budget=BUDGET,
-        note=f"99th of the floor {percentile_99(floor) * 1000:.0f} ms; "
-        f"{median(beside.cores):.2f} cores at rest, {median(without.cores):.2f} without; "
-        f"{len(taken)} copies each",
+        what=f"{name}: with dead printers ÷ without",
+        unit=Unit.TIMES,
+        median=median(taken) / median(floor),
+        interval=ratio_interval(beside.of(what), without.of(what)),
+        samples=len(taken),
+        limits=(at_most(BUDGET),),
+        note=f"medians {median(taken) * 1000:.0f} and {median(floor) * 1000:.0f} ms, 99th "
+        f"{quantile(taken, 0.99) * 1000:.0f} and {quantile(floor, 0.99) * 1000:.0f} ms",
     )
 
 
+def _cores(dead: int, without: Arm, beside: Arm) -> Figure:
+    return figure(
+        f"at rest with {dead} dead printers",
+        Unit.CORES,
+        beside.cores,
+        floor=median(without.cores),
+        floor_is="without them",
+    )
+
+
+def _cores_at_rest(farm: Farm, seconds: float) -> float:
+    return cores_used(lambda: process_tree(farm.coordinator.pid), seconds)
+
+
 @contextmanager
-def _addresses() -> Iterator[list[str]]:
+def _addresses(count: int) -> Iterator[list[str]]:
     """Half refuse a connection; of the rest, half take it and stay silent, half do not answer."""
     with ExitStack() as stack:
-        ports = [free_port() for _ in range(DEAD // 2)]
-        for number in range(DEAD - len(ports)):
+        ports = [free_port() for _ in range(count // 2)]
+        for number in range(count - len(ports)):
             listener = stack.enter_context(socket.socket())
             listener.bind((HOST, 0))
             listener.listen(0 if number % 2 else 1000)
@@ -88,31 +113,33 @@ def _addresses() -> Iterator[list[str]]:
 
 
 @contextmanager
-def _dead_printers(farm: LiveFarm, addresses: list[str]) -> Iterator[None]:
+def _dead_printers(farm: Farm, like: OctoPrintServer, addresses: list[str]) -> Iterator[None]:
     """In the table and tried by their processes for the time of the block."""
-    tables, server, processes = farm.farm, farm.servers[0], len(farm.processes())
+    before = len(process_tree(farm.coordinator.pid))
     ids = [
         # Of a live one's model: they have to be passed over for every copy.
-        tables.add_printer(f"dead{number}", server, address=address, model="model0")
+        farm.add_printer(f"dead{number}", like, address=address, model="lane0", autostart=True)
         for number, address in enumerate(addresses)
     ]
-    _wait_for_printers(farm, LIVE + DEAD)
+    _wait_for_dead(farm, len(ids))
     yield
     for printer_id in ids:
-        tables.openfarm.delete("printers", printer_id)
-    _wait_for_printers(farm, LIVE)
-    wait_until(lambda: len(farm.processes()) == processes, TIMEOUT_S, "the processes' end")
+        farm.openfarm.delete("printers", printer_id)
+    _wait_for_dead(farm, 0)
+    wait_until(
+        lambda: len(process_tree(farm.coordinator.pid)) == before, TIMEOUT_S, "the processes' end"
+    )
 
 
-def _wait_for_printers(farm: LiveFarm, count: int) -> None:
-    """Until the coordinator has so many, and all but the live ones are known to be dead."""
-    farm.wake()
+def _wait_for_dead(farm: Farm, count: int) -> None:
+    """Until the coordinator has so many beside the live ones, and knows that they are dead."""
+    farm.ask(control.Wake())
 
     def all_known() -> bool:
-        printers = farm.farm.status()["printers"]
+        printers = farm.status()["printers"]
         dead = [printer for printer in printers if printer["state"] == "unreachable"]
-        return (len(printers), len(dead)) == (count, count - LIVE)
+        return (len(printers), len(dead)) == (count + LIVE, count)
 
     # While it starts so many processes at once, the coordinator may not answer in time.
     ignoring = (CoordinatorNotRunningError,)
-    wait_until(all_known, TIMEOUT_S, f"{count} printers", interval_s=0.2, ignoring=ignoring)
+    wait_until(all_known, TIMEOUT_S, f"{count} dead printers", interval_s=0.2, ignoring=ignoring)

@@ -1,45 +1,34 @@
-"""A coordinator with everything real around it, and stopwatches on what happens outside of it."""
+"""A coordinator with everything real around it, and printers that print one copy after another."""
 
 from __future__ import annotations
 
-import json
-import os
-import tempfile
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
+from bench.figures import Figure, Limit, Unit, figure
+from bench.scene import Scene
+from bench.stopwatches import TIMEOUT_S, BusWatch, CommitWatch, PushWatch
 from pms.bus import control
-from pms.bus.endpoints import Endpoints
 from pms.demo.octoprint_server import OctoPrintServer, find_octoprint
+from pms.domain.states import PrinterState
+from pms.errors import CoordinatorNotRunningError, RefusedError
 from tests.support.coordinator import Coordinator
-from tests.support.farm import Farm
+from tests.support.farm import Farm, Reachable
 from tests.support.file_server import FileServer
 from tests.support.gcode import dwelling_gcode
 from tests.support.openfarm import OpenFarm
-from tests.support.postgres import Database, PostgresServer
-from tests.support.print_shop import padded
 from tests.support.printers import OctoPrintFactory
-from tests.support.processes import process_tree
-from tests.support.rabbitmq import RabbitServer
 from tests.support.waiting import wait_until
-from workers.push import PushChanged, PushListener, PushOpened, PushStimulus
 
-TIMEOUT_S = 120.0
-FILE_BYTES = 600_000
-PRINT_S = 0.3
 #: What PMS does by itself, not what the tests make it do.
 SETTINGS = {"PMS_POLL_INTERVAL": "10", "PMS_LOG_LEVEL": "INFO"}
-#: PostgreSQL tells at the moment of the commit.
-TELL = """
-CREATE FUNCTION tell_of_print() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN PERFORM pg_notify('prints', NEW.print_job_id || ' ' || NEW.print_status); RETURN NULL; END $$;
-CREATE TRIGGER tell_of_print AFTER UPDATE OF print_status ON prints
-FOR EACH ROW EXECUTE FUNCTION tell_of_print();
-"""
+#: Often enough for figures of seconds; every question costs the coordinator something.
+LOOK_INTERVAL_S = 0.1
+PRINT_S = 0.3
+DONE = "PrintFinished"
 
 
 @dataclass(frozen=True)
@@ -49,133 +38,155 @@ class Latencies:
     #: `JobPaid` published → OctoPrint says that it prints.
     start_s: float
     #: OctoPrint says that the print is done → the row is committed.
-    end_s: float
+    row_s: float
+    #: The same → the broker has confirmed `PrintFinished`, and that is committed too.
+    told_s: float
+    #: The same → OctoPrint says that it has written its history.
+    history_s: float
+
+    @property
+    def end_s(self) -> float:
+        """Until the last of what PMS has to do."""
+        return max(self.row_s, self.told_s)
 
 
-class PushWatch:
-    """When OctoPrint told of what, on a push socket of our own; monotonic seconds."""
+class Lanes:
+    """Printers `lane0`, `lane1` ... of a model each, which eject their parts."""
 
-    def __init__(self, server: OctoPrintServer) -> None:
-        self.times: dict[str, float] = {}
-        self._listener = PushListener(server.url, server.api_key, self._hear)
-        self._listener.start()
-        self.wait_for("open")
-
-    def _hear(self, stimulus: PushStimulus) -> None:
-        if isinstance(stimulus, PushChanged):
-            self.times.setdefault(stimulus.kind, time.monotonic())
-        elif isinstance(stimulus, PushOpened):
-            self.times.setdefault("open", time.monotonic())
-
-    def wait_for(self, kind: str) -> float:
-        """When it came first since `times` was cleared."""
-        return wait_until(lambda: self.times.get(kind), TIMEOUT_S, f"{kind} over the push socket")
-
-    def close(self) -> None:
-        self._listener.stop()
-
-
-class CommitWatch:
-    """When a print's status was committed; monotonic seconds by job and status."""
-
-    def __init__(self, database: Database) -> None:
-        self.times: dict[str, float] = {}
-        self._connection = database.connect()
-        self._connection.execute(TELL)
-        self._connection.execute("LISTEN prints")
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._listen, daemon=True)
-        self._thread.start()
-
-    def _listen(self) -> None:
-        while not self._over.is_set():
-            for told in self._connection.notifies(timeout=0.5):
-                self.times.setdefault(told.payload, time.monotonic())
-
-    def wait_for(self, job: int, status: str) -> float:
-        """When a print of the job first had this status."""
-        key = f"{job} {status}"
-        return wait_until(lambda: self.times.get(key), TIMEOUT_S, f"print of job {key}")
-
-    def close(self) -> None:
-        self._over.set()
-        self._thread.join()
-        self._connection.close()
-
-
-class LiveFarm:
-    """Printers `live0`, `live1` ..., which eject their parts, of a model each."""
-
-    def __init__(self, farm: Farm, servers: list[OctoPrintServer], stack: ExitStack) -> None:
-        self.farm = farm
-        self.servers = servers
-        for number, server in enumerate(servers):
-            farm.add_printer(f"live{number}", server, model=f"model{number}", autostart=True)
-        farm.start(**SETTINGS)
-        self._pushes = [PushWatch(server) for server in servers]
+    def __init__(self, farm: Farm, servers: Sequence[Reachable], stack: ExitStack) -> None:
+        """The coordinator runs; gives the printers to it and waits for them."""
+        self._farm = farm
+        self._models = [farm.model(f"lane{number}") for number in range(len(servers))]
+        self._ids = [
+            farm.add_printer(f"lane{number}", server, model=f"lane{number}", autostart=True)
+            for number, server in enumerate(servers)
+        ]
+        self._bus = BusWatch(farm)
+        stack.callback(self._bus.close)
         self._commits = CommitWatch(farm.database)
-        self._control = Endpoints(Path(farm.coordinator.environment["PMS_RUNTIME_DIR"])).control
         stack.callback(self._commits.close)
+        self._pushes = [PushWatch(server) for server in servers]
         for push in self._pushes:
             stack.callback(push.close)
+        farm.ask(control.Wake())
+        for number in range(len(servers)):
+            farm.wait_for_printer(f"lane{number}", "idle", "clear")
 
-    def print_one(self, number: int) -> Latencies:
-        """Print a copy on one of the printers, from its payment until the printer is idle."""
-        farm, push = self.farm, self._pushes[number]
-        farm.wait_for_printer(f"live{number}", "idle", "clear")
-        gcode = padded(dwelling_gcode(seconds=PRINT_S, m0=False), FILE_BYTES)
-        job = farm.add_job(gcode, model=farm.model(f"model{number}"))
+    def print_all(self, rounds: int) -> list[Latencies]:
+        """So many copies on each, one after the other, on all of them at once."""
+        numbers = range(len(self._ids))
+        with ThreadPoolExecutor(max_workers=len(numbers)) as pool:
+            taken = pool.map(lambda number: self._print_some(number, rounds), numbers)
+            return [latencies for lane in taken for latencies in lane]
+
+    def _print_some(self, number: int, rounds: int) -> list[Latencies]:
+        return [self._print_one(number) for _ in range(rounds)]
+
+    def _print_one(self, number: int) -> Latencies:
+        """Print a copy, from its payment until the printer is free again."""
+        push = self._pushes[number]
+        gcode = dwelling_gcode(seconds=PRINT_S, m0=False)
+        job = self._farm.add_job(gcode, model=self._models[number])
         push.times.clear()
-        with farm.broker.channel() as channel:
-            paid_at = time.monotonic()
-            channel.basic_publish("JobPaid", "", json.dumps({"JobId": job}).encode())
+        paid_at = publish_paid(self._farm, job)
         started_at = push.wait_for("PrintStarted")
         done_at = push.wait_for("PrintDone")
-        committed_at = self._commits.wait_for(job, "completed")
-        return Latencies(started_at - paid_at, committed_at - done_at)
-
-    def wake(self) -> None:
-        """Let the coordinator look at its tables now."""
-        control.ask(self._control, control.Wake())
-
-    def processes(self) -> list[int]:
-        """The coordinator and all its processes."""
-        return process_tree(self.farm.coordinator.pid)
-
-    def cores_at_rest(self, seconds: float) -> float:
-        """Processor cores that all of them use while nothing is to be printed."""
-        began, used_s = time.monotonic(), self._cpu_s()
-        time.sleep(seconds)
-        return (self._cpu_s() - used_s) / (time.monotonic() - began)
-
-    def _cpu_s(self) -> float:
-        return sum(map(_cpu_s, self.processes()))
+        row_at = self._commits.wait_for(f"job {job} print completed")
+        told_at = self._commits.wait_for(f"job {job} told {DONE}")
+        history_at = push.wait_for("MetadataStatisticsUpdated")
+        self._commits.wait_for(f"job {job} completed")
+        self._bus.wait_for(self._ids[number], PrinterState.IDLE, since=done_at)
+        return Latencies(
+            started_at - paid_at, row_at - done_at, told_at - done_at, history_at - done_at
+        )
 
 
-def _cpu_s(pid: int) -> float:
-    with suppress(OSError):
-        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-    return 0.0
+def publish_paid(farm: Farm, job: int) -> float:
+    """Publish a job's `JobPaid`; gives the moment at which it is sent, monotonic seconds."""
+    with farm.broker.channel() as channel:
+        paid_at = time.monotonic()
+        channel.basic_publish("JobPaid", "", b'{"JobId": %d}' % job)
+    return paid_at
+
+
+def end_figure(taken: Sequence[Latencies], *limits: Limit, printers: int | None = None) -> Figure:
+    """How late PMS is at the end of a print."""
+    return figure(
+        "end of print → row committed and message confirmed",
+        Unit.SECONDS,
+        [latencies.end_s for latencies in taken],
+        *limits,
+        printers=printers,
+        floor=figure("", Unit.SECONDS, [latencies.history_s for latencies in taken]).median,
+        floor_is="OctoPrint's own event that its history is written",
+    )
 
 
 @contextmanager
-def live_farm(printers: int) -> Iterator[LiveFarm]:
-    """Everything started, with so many real OctoPrints, and ended with the block."""
+def open_farm(scene: Scene, **settings: str) -> Iterator[Farm]:
+    """OpenFarm without printers, and a coordinator that is not started yet."""
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        postgres, rabbitmq = PostgresServer(), RabbitServer()
-        files, octoprints = FileServer(), OctoPrintFactory(find_octoprint(), folder)
-        for close in (postgres.close, rabbitmq.close, octoprints.close):
-            stack.callback(close)
-        for start in (postgres.start, rabbitmq.start, files.start):
-            start()
+        files = FileServer()
+        files.start()
         stack.callback(files.stop)
-        database, broker = postgres.create_database(), rabbitmq.create_host()
-        broker.declare_openfarm_topology()
-        openfarm = stack.enter_context(OpenFarm(database))
-        environment = {**database.environment, **broker.environment, **files.environment}
-        coordinator = Coordinator(folder, environment)
+        openfarm = stack.enter_context(OpenFarm(scene.database))
+        environment = {**scene.database.environment, **scene.broker.environment}
+        coordinator = Coordinator(scene.folder, {**environment, **files.environment})
         stack.callback(coordinator.close)
-        farm = Farm(coordinator, database, openfarm, broker, files)
-        yield LiveFarm(farm, octoprints(printers), stack)
+        farm = Farm(coordinator, scene.database, openfarm, scene.broker, files)
+        coordinator.environment.update(SETTINGS | settings)
+        yield farm
+
+
+@contextmanager
+def octoprints(scene: Scene, count: int) -> Iterator[list[OctoPrintServer]]:
+    """So many real OctoPrints, whose printers are ready."""
+    factory = OctoPrintFactory(find_octoprint(), scene.folder)
+    try:
+        yield factory(count)
+    finally:
+        factory.close()
+
+
+@contextmanager
+def lanes_on(farm: Farm, servers: Sequence[Reachable]) -> Iterator[Lanes]:
+    """Lanes on these servers; the coordinator runs."""
+    with ExitStack() as stack:
+        yield Lanes(farm, servers, stack)
+
+
+def cancel(farm: Farm, job: int, printer: str) -> None:
+    """End a job's only print, and take what there is of it off the bed."""
+    (copy,) = farm.openfarm.prints(job)
+    farm.ask(control.Cancel(print_id=copy["id"]))
+    farm.wait_for_prints(job, "cancelled")
+    wait_until(
+        lambda: bool(farm.ask(control.Clear(printer=printer))),
+        TIMEOUT_S,
+        f"{printer} to be cleared",
+        interval_s=LOOK_INTERVAL_S,
+        # The print has not quite ended yet.
+        ignoring=(RefusedError,),
+    )
+    farm.wait_for_printer(printer, "idle", "clear")
+
+
+def launch(farm: Farm, printers: int, state: PrinterState) -> float:
+    """Start the coordinator; gives the seconds until all printers are known to be in `state`."""
+    began = time.monotonic()
+    farm.coordinator.launch()
+    wait_for_states(farm, printers, state)
+    return time.monotonic() - began
+
+
+def wait_for_states(farm: Farm, printers: int, state: PrinterState) -> None:
+    """Until so many printers are shown to be in this state."""
+
+    def reached() -> bool:
+        shown = farm.status()["printers"]
+        return [printer["state"] for printer in shown].count(state) >= printers
+
+    # A coordinator that starts many processes at once may not answer in time.
+    ignoring = (CoordinatorNotRunningError,)
+    what = f"{printers} printers {state}"
+    wait_until(reached, TIMEOUT_S, what, interval_s=LOOK_INTERVAL_S, ignoring=ignoring)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from bench.figures import Figure, compare
+from collections.abc import Iterator
+
+from bench.figures import Figure, Limit, at_most, compare
+from bench.scene import Scene
 from pms.domain.scheduling import Need, PrinterView, WaitingPrint, schedule
 from pms.domain.states import Bed, PrinterState
 
 MODELS = 5
 MATERIALS = 7
+BUDGET_S = 0.050
 
 
 def farm(printers: int) -> list[PrinterView]:
@@ -37,22 +41,24 @@ def queue(copies: int) -> list[WaitingPrint]:
     ]
 
 
-def run(*, quick: bool) -> list[Figure]:
+def run(scene: Scene) -> Iterator[Figure]:
     """The largest farm of the budget, and a tenth of it to see the growth."""
-    rounds = 10 if quick else 50
-    return [_measure(1_000, 100, rounds, ""), _measure(10_000, 1_000, rounds, "50 ms")]
+    rounds = scene.scale.pick(100, 20, 2)
+    yield _measure(1_000, 100, rounds)
+    yield _measure(10_000, 1_000, rounds, at_most(BUDGET_S))
 
 
-def _measure(copies: int, printers: int, rounds: int, budget: str) -> Figure:
+def _measure(copies: int, printers: int, rounds: int, *limits: Limit) -> Figure:
     waiting, views = queue(copies), farm(printers)
 
     def pass_over() -> list[int]:
         return [copy.print_id for copy in waiting] + [view.printer_id for view in views]
 
     return compare(
-        f"scheduling, {copies} waiting, {printers} printers",
+        f"one scheduling round, {copies:,} waiting, {printers:,} printers",
         lambda: schedule(waiting, views),
         pass_over,
+        *limits,
         rounds=rounds,
-        budget=budget,
+        floor_is="one pass over both",
     )

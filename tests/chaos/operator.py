@@ -62,7 +62,7 @@ class Operator:
                 self._visit(printer, shown[printer.id], printer.id in doubtful)
 
     def _visit(self, printer: FarmPrinter, shown: dict[str, Any], doubtful: bool) -> None:
-        what = _what_to_do(shown, doubtful)
+        what = what_to_do(shown, doubtful)
         if what is None or not self._is_there(printer, f"{what} {shown['print_id']}"):
             return
         if what == "enable":
@@ -131,7 +131,8 @@ class Operator:
         self._comes_at.pop((printer.id, "enable None"), None)
 
 
-def _what_to_do(shown: dict[str, Any], doubtful: bool) -> str | None:
+def what_to_do(shown: dict[str, Any], doubtful: bool) -> str | None:
+    """What a printer waits for a person to do, as `status` shows it."""
     if shown["state"] == "finished":
         return "lying part" if shown["detail"] != "clearing" else None
     if shown["job_id"] is not None:

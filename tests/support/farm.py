@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from pms.bus import control
 from pms.bus.endpoints import Endpoints
-from pms.demo.octoprint_server import OctoPrintServer
 from tests.support.broker import Broker
 from tests.support.coordinator import Coordinator
 from tests.support.file_server import FileServer
-from tests.support.gcode import Gcode, dwelling_gcode
+from tests.support.gcode import Gcode, GeneratedGcode, dwelling_gcode
 from tests.support.openfarm import OpenFarm
 from tests.support.postgres import Database, Row
 from tests.support.waiting import wait_until
@@ -20,10 +19,22 @@ from tests.support.waiting import wait_until
 #: Far longer than anything takes that works.
 TIMEOUT_S = 60.0
 
+#: What may be stored for a job; None: nothing.
+File = Gcode | GeneratedGcode | bytes | None
+
 
 def endless_gcode() -> Gcode:
     """Prints for as long as a test lasts."""
     return dwelling_gcode(seconds=300.0, lines=1000)
+
+
+class Reachable(Protocol):
+    """A real OctoPrint, or a look-alike."""
+
+    @property
+    def url(self) -> str: ...
+    @property
+    def api_key(self) -> str: ...
 
 
 class Farm:
@@ -59,23 +70,24 @@ class Farm:
         return self._models[name]
 
     def add_printer(
-        self, name: str, server: OctoPrintServer, *, model: str = "MK4", **columns: Any
+        self, name: str, server: Reachable, *, model: str = "MK4", **columns: Any
     ) -> int:
         """A printer with its real address and key, unless `columns` say otherwise."""
         columns = {"address": server.url, "api_key": server.api_key} | columns
         return self.openfarm.add_printer(name, self.model(model), **columns)
 
-    def add_job(self, content: Gcode | bytes | None, **columns: Any) -> int:
+    def add_job(self, content: File, **columns: Any) -> int:
         """A paid, approved job whose file is on the file server; None: it is not."""
-        columns = {"model": self.model("MK4")} | columns
-        if isinstance(content, Gcode):
+        if "model" not in columns:
+            columns["model"] = self.model("MK4")
+        if isinstance(content, Gcode | GeneratedGcode):
             columns = {"finished_byte_pos": content.finished_byte_pos} | columns
         job = self.openfarm.add_job(**columns)
         if content is not None:
             self.file_server.put(job, content)
         return job
 
-    def pay(self, content: Gcode | bytes | None, **columns: Any) -> int:
+    def pay(self, content: File, **columns: Any) -> int:
         """The same, and the message that it is paid."""
         job = self.add_job(content, **columns)
         self.broker.publish_job_paid(job)
@@ -83,10 +95,18 @@ class Farm:
 
     # -- what became of it ------------------------------------------------------
 
+    @property
+    def runtime_dir(self) -> Path:
+        """Where the coordinator's sockets are."""
+        return Path(self.coordinator.environment["PMS_RUNTIME_DIR"])
+
+    def ask(self, question: control.Ask) -> Any:
+        """Put a question to the coordinator, without the cost of a command."""
+        return control.ask(Endpoints(self.runtime_dir).control, question)
+
     def status(self) -> dict[str, Any]:
-        """What `status --json` shows, without the cost of a command."""
-        endpoints = Endpoints(Path(self.coordinator.environment["PMS_RUNTIME_DIR"]))
-        status: dict[str, Any] = control.ask(endpoints.control, control.GetStatus())
+        """What `status --json` shows."""
+        status: dict[str, Any] = self.ask(control.GetStatus())
         return status
 
     def printer(self, name: str) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from typing import Protocol
 _BLOCK_LINES = 1024
 _LINE_BYTES = 64
 _FILLER_LINE = b"G4 P200 ;".ljust(_LINE_BYTES - 1, b".") + b"\n"
+_MOVE = b"G1 X10.000 Y20.000 E0.12345 F1800\n"
 _FILLER = _FILLER_LINE * (_BLOCK_LINES - 1)
 
 
@@ -112,6 +113,11 @@ class GeneratedGcode:
             yield (b"; block %d " % block).ljust(_LINE_BYTES - 1, b".") + b"\n" + _FILLER
             left -= _BLOCK_LINES * _LINE_BYTES
         yield _padding(left) + self._TAIL
+
+
+def moves(size: int) -> Gcode:
+    """A file of about so many bytes that holds nothing but moves."""
+    return Gcode(content=_MOVE * (size // len(_MOVE)))
 
 
 def _joined(lines: list[str]) -> bytes:

@@ -80,7 +80,9 @@ class Database:
 class PostgresServer:
     """One server process. What was committed survives `stop` and `kill`, not `close`."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, durable: bool = False) -> None:
+        """`durable`: commits wait for the disk, as on a real farm."""
+        self._durable = durable
         self._folders = debian_folders("postgresql/*/bin")
         self._program = find_program("postgres", *self._folders)
         self._account = _account()
@@ -222,8 +224,8 @@ class PostgresServer:
             "port": self.port,
             "unix_socket_directories": self._folder,
             # Safe against the death of the process, which is all that tests do to it.
-            "fsync": "off",
-            "full_page_writes": "off",
+            "fsync": "on" if self._durable else "off",
+            "full_page_writes": "on" if self._durable else "off",
             "max_connections": 200,
             "shared_buffers": "32MB",
         }

@@ -22,8 +22,8 @@ class WallClock:
         self._file = folder / "offset"
         self._library = folder / "wall_clock.so"
         self.set(0)
-        command = ["cc", "-shared", "-fPIC", "-O2", "-Wall", "-Werror", "-o", self._library]
-        subprocess.run([*command, _SOURCE, "-ldl"], check=True)
+        options = ("-shared", "-fPIC", "-O2", "-Wall", "-Werror", "-o", str(self._library))
+        subprocess.run(["cc", *options, str(_SOURCE), "-ldl"], check=True)
 
     @property
     def environment(self) -> dict[str, str]:

@@ -6,6 +6,7 @@ import fcntl
 import logging
 import math
 import os
+import resource
 import signal
 import time
 from collections.abc import Iterator
@@ -68,10 +69,17 @@ def run(settings: Settings) -> int:
         logger.warning("setting_note", extra={"fields": {"note": note}})
     endpoints = Endpoints(settings.runtime_dir)
     endpoints.prepare()
+    _allow_open_files()
     with _only_one(settings.runtime_dir):
         coordinator = Coordinator(settings, endpoints)
         coordinator.run()
     return 0
+
+
+def _allow_open_files() -> None:
+    """Each printer's process takes a few descriptors; 1,024, the usual limit, end at 300 printers."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 @contextmanager

@@ -40,14 +40,13 @@ class Housekeeping:
     # -- files ------------------------------------------------------------------------
 
     def ended(self, end: Event, path: str) -> None:
-        """An attempt is over; the file of a print that went wrong stays for who looks into it."""
-        if self._retention_s == 0 or not _went_wrong(end):
-            self._unrecorded[end] = path
+        """An attempt is over."""
+        self._unrecorded[end] = path
 
     def recorded(self, event: Event) -> None:
-        """The coordinator has recorded an event."""
+        """An event is recorded; the file of a print that went wrong stays for who looks into it."""
         path = self._unrecorded.pop(event, None)
-        if path is not None:
+        if path is not None and (self._retention_s == 0 or not _went_wrong(event)):
             self._removable.append(path)
 
     def heard_clock(self, clock: float, now: float) -> None:
@@ -59,7 +58,8 @@ class Housekeeping:
         old = expired(
             stock.files, clock=self._time_at_octoprint(now), retention_s=self._retention_s
         )
-        self._removable += [path for path in old if path not in self._removable]
+        known = {*self._removable, *self._unrecorded.values()}
+        self._removable += [path for path in old if path not in known]
         needed, free = self._bytes_needed, stock.free_bytes
         if needed is not None and free is not None and free >= needed:
             self.shortage, self._bytes_needed = "", None

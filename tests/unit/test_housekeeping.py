@@ -143,6 +143,20 @@ def test_the_file_of_an_attempt_that_has_ended(
     assert deletions(rig) == ([PATH] if at_once or retention_s == 0 else [])
 
 
+@pytest.mark.parametrize("retention_s", [RETENTION_S, 0.0])
+@pytest.mark.parametrize("bring_about", [has_failed, is_cleared, is_cancelled])
+def test_evidence_stays_when_stock_is_taken_before_anybody_has_written_the_end_down(
+    bring_about: Callable[[], Rig], retention_s: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Rig, "retention_s", retention_s)
+    rig = bring_about()
+    take_stock(rig, old(PATH), old(ANOTHER))
+    assert deletions(rig) == [ANOTHER]
+    rig.record()
+    take_stock(rig, old(PATH))
+    assert PATH in deletions(rig)
+
+
 @pytest.mark.parametrize(
     "observation",
     [DONE, PRINTS, PAUSED, seen(A.PRINTING, path=OTHER), seen(A.FINISHING, path=OTHER)],

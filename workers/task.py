@@ -14,6 +14,7 @@ from pms.domain.reconciliation import (
     Belief,
     Conclusion,
     Verdict,
+    prints_ours,
     reconcile,
     rests_at_marker,
     runs,
@@ -79,6 +80,9 @@ class Task:
         self._unproved = None
         if self.state is AttemptState.FINISHED and self.question is not None:
             return
+        if prints_ours(self._belief(), seen):
+            # The wrong OctoPrint may have raised the question; this one answers it.
+            self.question = None
         while not self.ended:
             conclusion = reconcile(self._belief(), seen)
             if self.transferring and conclusion.verdict is not Verdict.RETURNED:
@@ -265,7 +269,6 @@ class Task:
 
     def _started(self, now: Moment) -> Event:
         self.state = AttemptState.PRINTING
-        self.question = None
         self.start.drop()
         return self._words.started(now)
 
@@ -275,6 +278,7 @@ class Task:
         if self.steering.cancelling:
             yield self._words.refused("CancelPrint", "the part was complete before", now)
         self.state = AttemptState.FINISHED
+        self.question = None
         self.steering.finished()
         yield self._words.finished(now)
 

@@ -94,12 +94,13 @@ def reconcile(belief: Belief, seen: Observation) -> Conclusion:
     return UNCHANGED
 
 
-def _prints_ours(belief: Belief, seen: Observation) -> bool:
+def prints_ours(belief: Belief, seen: Observation) -> bool:
+    """Whether OctoPrint shows our print, or its pause."""
     return seen.path == belief.path and seen.activity in ACTIVE
 
 
 def _unstarted(belief: Belief, seen: Observation) -> Conclusion:
-    if _prints_ours(belief, seen):
+    if prints_ours(belief, seen):
         return Conclusion(verdict=Verdict.STARTED, reason="somebody started the file at OctoPrint")
     if seen.file is not None and seen.file.was_printed and _matches(belief, seen.file):
         return _outcome(seen.file, seen.error)
@@ -119,7 +120,7 @@ def _matches(belief: Belief, file: FileFacts) -> bool:
 
 
 def _starting(belief: Belief, seen: Observation) -> Conclusion:
-    if _prints_ours(belief, seen):
+    if prints_ours(belief, seen):
         return Conclusion(verdict=Verdict.STARTED)
     if seen.file is not None and seen.file.was_printed:
         return _outcome(seen.file, seen.error)
@@ -153,7 +154,7 @@ def _never_seen(belief: Belief, seen: Observation) -> Conclusion:
 
 
 def _running(belief: Belief, seen: Observation) -> Conclusion:
-    if _prints_ours(belief, seen):
+    if prints_ours(belief, seen):
         return _goes_on(belief, seen)
     if seen.file is not None and seen.file.was_printed:
         return _outcome(seen.file, seen.error)
@@ -191,7 +192,7 @@ def _goes_on(belief: Belief, seen: Observation) -> Conclusion:
 def rests_at_marker(belief: Belief, seen: Observation) -> bool:
     """Whether our print is paused with its part complete."""
     return (
-        _prints_ours(belief, seen)
+        prints_ours(belief, seen)
         and seen.activity is Activity.PAUSED
         and belief.finish_marker is not None
         and seen.filepos is not None
@@ -201,7 +202,7 @@ def rests_at_marker(belief: Belief, seen: Observation) -> bool:
 
 def runs(belief: Belief, seen: Observation) -> bool:
     """Whether our file is being worked on, and not just held in a pause."""
-    return _prints_ours(belief, seen) and seen.activity is not Activity.PAUSED
+    return prints_ours(belief, seen) and seen.activity is not Activity.PAUSED
 
 
 def _finished(belief: Belief, seen: Observation) -> Conclusion:
@@ -209,7 +210,7 @@ def _finished(belief: Belief, seen: Observation) -> Conclusion:
 
     That the print was ended at its marker shows neither: a reset of the printer ends it, too.
     """
-    if _prints_ours(belief, seen):
+    if prints_ours(belief, seen):
         return UNCHANGED
     printed = seen.file is not None and seen.file.was_printed
     succeeded = seen.file is not None and seen.file.last_success is True

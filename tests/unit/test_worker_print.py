@@ -186,6 +186,37 @@ def test_another_octoprint_cannot_say_what_became_of_the_print(
     assert event.bed_is_empty
 
 
+def test_the_right_octoprint_answers_a_question_that_another_one_has_raised() -> None:
+    rig = settled(printing())
+    rig.push(CHANGED)
+    rig.looks(seen(A.OPERATIONAL, path=None, file=None), 5)
+    assert rig.states() == [P.ERROR]
+
+    rig.look(PRINTS)
+    assert rig.states() == [P.PRINTING]
+    rig.command(CLEAR)
+    assert rig.names() == ["CommandRefused"]
+    rig.command(CANCEL)
+    rig.look(PRINTS)
+    assert rig.count(CancelFile) == 1
+    assert rig.names() == []
+
+
+@pytest.mark.parametrize("observation", [DONE, AT_MARKER])
+def test_the_right_octoprint_tells_of_the_end_that_another_one_has_hidden(
+    observation: Observation,
+) -> None:
+    rig = settled(printing())
+    rig.push(CHANGED)
+    rig.looks(seen(A.OPERATIONAL, path=None, file=None), 5)
+    rig.look(observation)
+    assert rig.names() == ["PrintFinished"]
+    assert rig.states() == [P.ERROR, P.FINISHED]
+    rig.command(EJECT)
+    rig.look(DONE)
+    assert rig.names() == ["PrintCleared"]
+
+
 def test_octoprint_restarted_in_mid_print() -> None:
     rig = settled(printing())
     rig.push(PushClosed(reason="gone"))

@@ -26,11 +26,15 @@ class Child:
     """A running process of a printer."""
 
     def __init__(self, spec: WorkerSpec) -> None:
+        """Start it; raises OSError when that cannot be done now."""
         self.spec = spec
         self._process: ForkServerProcess = _fork_server().Process(
             target=process.main, args=(spec,), name=spec.identity
         )
-        self._process.start()
+        try:
+            self._process.start()
+        except EOFError as error:
+            raise OSError("the fork server has ended, as it does when it cannot fork") from error
 
     @property
     def pid(self) -> int | None:

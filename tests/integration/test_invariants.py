@@ -50,12 +50,12 @@ from tests.support.gcode import GeneratedGcode
 from tests.support.links import TIMEOUT_S, Run, collect, runner, settings_of
 from tests.support.odd_server import OddServer, answer, hangs
 from tests.support.shop_floor import AT, POLICY, FailingDatabase, ShopFloor, staged, take_in
+from tests.support.specs import worker_spec
 from tests.support.waiting import wait_until
 from workers.gcode import GcodeCache
 from workers.gcode_sources import FileServerSource
 from workers.loop import PrinterLoop
 from workers.octoprint import OctoPrint
-from workers.spec import WorkerSpec
 from workers.steps import ResumeFile, StartFile
 
 S = AttemptState
@@ -549,7 +549,13 @@ def test_invariant_6_one_printer_cannot_hurt_another_its_process_never_waits_for
     with _bus(tmp_path) as (context, endpoints), OddServer(hangs) as octoprint:
         router = Router(context, endpoints.workers)
         router.open(1, 1)
-        loop = PrinterLoop(worker_spec(octoprint.address, endpoints, tmp_path))
+        spec = worker_spec(
+            tmp_path,
+            address=octoprint.address,
+            bus_endpoint=endpoints.workers,
+            http_timeout_s=10 * TIMEOUT_S,
+        )
+        loop = PrinterLoop(spec)
         process = threading.Thread(target=loop.run)
         process.start()
         try:
@@ -578,31 +584,6 @@ def _bus(folder: Path) -> Iterator[tuple[zmq.Context[Any], Endpoints]]:
     endpoints.prepare()
     yield context, endpoints
     context.destroy(linger=0)
-
-
-def worker_spec(address: str, endpoints: Endpoints, folder: Path) -> WorkerSpec:
-    return WorkerSpec(
-        printer_id=1,
-        incarnation=1,
-        name="p1",
-        address=address,
-        api_key="key",
-        enabled=True,
-        bus_endpoint=endpoints.workers,
-        poll_interval_s=1.0,
-        http_timeout_s=10 * TIMEOUT_S,
-        upload_timeout_s=10 * TIMEOUT_S,
-        transfer_rate=None,
-        transfer_retries=5,
-        file_retention_s=0,
-        cache_folder=folder,
-        cache_bytes=MIB,
-        file_server_base_url=None,
-        session_file=folder / "session",
-        gcode_folder=folder,
-        log_level="INFO",
-        log_format="console",
-    )
 
 
 class Desk:

@@ -14,9 +14,9 @@ from pms.domain.states import TransferProblem
 from tests.support.gcode import GeneratedGcode
 from tests.support.printers import OctoPrintFactory
 from tests.support.small_disk import disk_of, on_small_disks
+from tests.support.specs import worker_spec
 from workers.octoprint import OctoPrint
 from workers.octoprint_errors import DiskFull, UploadCut
-from workers.spec import WorkerSpec
 from workers.steps import BeginTransfer, TransferOutcome
 from workers.transfer import Transfer
 
@@ -83,27 +83,7 @@ def transfer(
     on_progress: Callable[[int, int], None] = lambda sent, total: None,
 ) -> TransferOutcome:
     """Bring the file of `gcode_of` there, as the process of a printer does."""
-    spec = WorkerSpec(
-        printer_id=1,
-        incarnation=1,
-        name="mk4-2",
-        address=server.url,
-        api_key=server.api_key,
-        enabled=True,
-        bus_endpoint="",
-        poll_interval_s=1.0,
-        http_timeout_s=10.0,
-        upload_timeout_s=10.0,
-        transfer_retries=retries,
-        file_retention_s=0.0,
-        cache_folder=folder / "cache",
-        cache_bytes=100 * MB,
-        file_server_base_url=None,
-        session_file=folder / "session",
-        gcode_folder=folder,
-        log_level="INFO",
-        log_format="console",
-    )
+    spec = worker_spec(folder, address=server.url, api_key=server.api_key, transfer_retries=retries)
     outcomes: queue.SimpleQueue[TransferOutcome] = queue.SimpleQueue()
     Transfer(
         spec, BeginTransfer(5, 2, JOB, PATH), on_progress=on_progress, on_end=outcomes.put

@@ -50,6 +50,8 @@ def prepare_database(database: Database, settings: Settings, stopping: Callable[
 def _prepare(database: Database, settings: Settings, stopping: Callable[[], bool]) -> None:
     _make_data_dir(settings.data_dir)
     _claim(database, stopping)
+    if stopping():
+        return
     if settings.embedded_database:
         schema.create_openfarm(database)
     else:

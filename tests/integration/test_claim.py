@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from pms.config import Settings
 from pms.coordinator.gate import CONTEST_PATIENCE_S, Gate
-from pms.errors import DatabaseClaimedError, DatabaseUnavailableError, RefusedError
+from pms.coordinator.startup import prepare_database
+from pms.errors import (
+    DatabaseClaimedError,
+    DatabaseUnavailableError,
+    RefusedError,
+    SchemaError,
+)
+from pms.store import schema
 from pms.store.database import Database
 from tests.support.postgres import Database as PostgreSQL
 from tests.support.postgres import PostgresServer
@@ -76,6 +85,18 @@ def test_making_sure_costs_no_new_connection(
             held = "SELECT pid FROM pg_locks WHERE locktype = 'advisory'"
             sessions |= {row["pid"] for row in looking.execute(held)}
     assert len(sessions) == 1
+
+
+def test_who_is_stopped_while_it_waits_changes_nothing(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/pms.sqlite3"
+    given = {"DATABASE_CONNECTION_STRING": url, "PMS_DATA_DIR": str(tmp_path)}
+    stopping = iter([False, False, True])
+    with closing(Database(url)) as first, closing(Database(url)) as second:
+        schema.create_openfarm(first)
+        first.claim()
+        prepare_database(second, Settings.from_environment(given), lambda: next(stopping, True))
+        with pytest.raises(SchemaError, match="has not been used with this version"):
+            schema.check_migrated(first)
 
 
 def test_it_is_taken_again_after_a_broken_connection(

@@ -24,6 +24,9 @@ from pms.domain.states import (
 from pms.store.database import locked
 from pms.store.tables import attempt_is_live, pms_attempts, pms_jobs, print_jobs, prints
 
+#: What is inserted at once has to be done before the server counts as silent.
+ROWS_AT_ONCE = 1000
+
 
 def tally(connection: Connection, job_id: int) -> JobTally | None:
     """Count a job's prints and live attempts; None: there is no such job."""
@@ -159,5 +162,5 @@ def insert_pending(connection: Connection, numbers: Mapping[int, int], now: date
     """Let so many copies more of each of these jobs wait."""
     row = {"created_at": now, "print_status": PrintStatus.PENDING}
     rows = [row | {"print_job_id": job} for job, number in numbers.items() for _ in range(number)]
-    if rows:
-        connection.execute(insert(prints), rows)
+    for begin in range(0, len(rows), ROWS_AT_ONCE):
+        connection.execute(insert(prints), rows[begin : begin + ROWS_AT_ONCE])

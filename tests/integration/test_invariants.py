@@ -33,6 +33,7 @@ from pms.bus.messages import Event
 from pms.bus.router import Router
 from pms.bus.telemetry import Publisher
 from pms.coordinator import announcements, handlers, requests
+from pms.coordinator import paid_jobs as intake_of_jobs
 from pms.coordinator.gate import Gate
 from pms.coordinator.notifications import Notifications
 from pms.coordinator.paid_jobs import PaidJobs
@@ -149,6 +150,17 @@ def test_invariant_1_no_copy_is_lost_a_payment_stays_on_the_broker_until_the_com
         assert intake.stop(TIMEOUT_S)
         assert broker.queue_depth("JobPaid") == left
     assert floor.statuses(job) == ["pending"] * 2
+
+
+@on_postgresql
+def test_invariant_1_no_copy_is_lost_many_of_them_are_no_silence_of_the_database(
+    store: FailingDatabase, floor: ShopFloor
+) -> None:
+    jobs = [floor.add_job(1000) for _ in range(80)]
+    store.hurry(1.0)
+    with store.begin() as connection:
+        found = intake_of_jobs.take_in(connection, POLICY, jobs, AT)
+    assert sum(taken.created for taken in found) == 80_000
 
 
 @on_sqlite

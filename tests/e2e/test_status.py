@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from datetime import UTC, datetime
 from typing import Any
 
@@ -261,6 +262,12 @@ def test_config_shows_every_setting(coordinator_factory: CoordinatorFactory) -> 
     assert settings["PMS_WEB_TOKEN"]["value"] == "***"
     shown = coordinator.run("config").stdout + str(settings)
     assert "secret" not in shown
+
+
+def test_it_takes_as_many_descriptors_as_it_may_have(alone: Coordinator) -> None:
+    alone.start("prlimit", "--nofile=64:")
+    soft, hard = resource.prlimit(alone.pid, resource.RLIMIT_NOFILE)
+    assert soft == hard > 64
 
 
 @pytest.mark.parametrize(

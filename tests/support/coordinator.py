@@ -40,17 +40,17 @@ class Coordinator:
 
     # -- life -----------------------------------------------------------------
 
-    def launch(self) -> None:
-        """Start it without waiting for it to answer."""
+    def launch(self, *prefix: str) -> None:
+        """Start it without waiting for it to answer; a prefix is a command that runs another."""
         self._process = start_child(
-            [COMMANDS / "pms-coordinator", "start"],
+            [*prefix, COMMANDS / "pms-coordinator", "start"],
             folder=self.folder,
             log=self.log,
             environment=self.environment,
         )
 
-    def start(self) -> None:
-        self.launch()
+    def start(self, *prefix: str) -> None:
+        self.launch(*prefix)
         wait_until(self._answers, 30.0, "an answer of the coordinator")
 
     @property

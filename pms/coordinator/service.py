@@ -77,7 +77,7 @@ def run(settings: Settings) -> int:
 
 
 def _allow_open_files() -> None:
-    """Each printer's process takes a few descriptors; 1,024, the usual limit, end at 300 printers."""
+    """Each printer takes three; of 1,024, the usual limit, there are enough for some 330."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 

@@ -42,11 +42,6 @@ class Notifications:
         #: There may be messages in the outbox that have not been offered.
         self.pending = True
 
-    @property
-    def in_flight(self) -> bool:
-        """Messages were offered and are not marked as published yet."""
-        return bool(self._in_flight or self._confirmed)
-
     def next_due(self) -> float:
         """When `process` has something to do without any result, monotonic seconds."""
         if self._confirmed:

@@ -8,11 +8,10 @@ from http import HTTPStatus
 from typing import Any
 
 import msgspec
-import requests
 import urllib3
 
 from workers.address import normalize_address
-from workers.connections import open_session
+from workers.connections import Connection
 from workers.octoprint_errors import (
     Unauthorized,
     not_octoprint,
@@ -27,7 +26,6 @@ _PIECE_BYTES = 64 * 1024
 _SENDABLE_KEY = re.compile(r"[!-~]+")
 #: What no answer at all can raise.
 TRANSPORT_ERRORS = (
-    requests.RequestException,
     urllib3.exceptions.HTTPError,
     http.client.HTTPException,
     OSError,
@@ -44,11 +42,11 @@ class Exchange:
         self._key = api_key.strip()
         self._timeout_s = timeout_s
         self._connect_timeout_s = min(connect_timeout_s, timeout_s)
-        self._session = open_session(self.address)
+        self._connection = Connection(self.address)
 
     def close(self) -> None:
         """Give up the connection; a later request opens a new one."""
-        self._session.close()
+        self._connection.close()
 
     def send(
         self,
@@ -60,19 +58,17 @@ class Exchange:
         """The body of a good answer; `url` is relative to the address. Raises OctoPrintError."""
         timeout_s = content.stall_timeout_s if isinstance(content, UploadBody) else self._timeout_s
         try:
-            with self._session.request(
+            with self._connection.request(
                 method,
-                self.address + url,
-                data=msgspec.json.encode(content) if isinstance(content, dict) else content,
+                url,
                 headers=self._headers(content),
-                timeout=(self._connect_timeout_s, timeout_s),
-                allow_redirects=False,
-                stream=True,
+                body=msgspec.json.encode(content) if isinstance(content, dict) else content,
+                timeout=urllib3.Timeout(connect=self._connect_timeout_s, read=timeout_s),
             ) as response:
                 body = self._bounded(response, limit_bytes)
         except TRANSPORT_ERRORS as error:
             raise transport_error(error, self.address) from error
-        self._check(response, body)
+        self._check(method, response, body)
         return body
 
     def _headers(self, content: dict[str, Any] | UploadBody | None) -> dict[str, str]:
@@ -86,19 +82,18 @@ class Exchange:
             headers["Content-Type"] = "application/json"
         return headers
 
-    def _bounded(self, response: requests.Response, limit_bytes: int) -> bytes:
+    def _bounded(self, response: urllib3.BaseHTTPResponse, limit_bytes: int) -> bytes:
         body = bytearray()
-        for piece in response.iter_content(_PIECE_BYTES):
+        for piece in response.stream(_PIECE_BYTES):
             body += piece
             if len(body) > limit_bytes:
                 raise not_octoprint(self.address, f"more than {limit_bytes} bytes")
         return bytes(body)
 
-    def _check(self, response: requests.Response, body: bytes) -> None:
+    def _check(self, method: str, response: urllib3.BaseHTTPResponse, body: bytes) -> None:
         """Raise what the status says."""
-        status = response.status_code
+        status = response.status
         if status >= HTTPStatus.BAD_REQUEST:
-            is_get = response.request.method == "GET"
-            raise refusal(self.address, status, body, is_get=is_get, key=self._key)
+            raise refusal(self.address, status, body, is_get=method == "GET", key=self._key)
         if status >= HTTPStatus.MULTIPLE_CHOICES:
             raise redirected(self.address, response.headers.get("Location", ""))

@@ -81,7 +81,12 @@ class PrinterLoop:
         self._caller = Caller(spec, lambda outcome: self._mailbox.put(CallEnded(outcome)))
         self._push = PushListener(spec.address or "", spec.api_key or "", self._mailbox.put)
         self._transfer: Transfer | None = None
+        self._poller = zmq.Poller()
+        self._poller.register(self._dealer.socket, zmq.POLLIN)
+        self._poller.register(self._mailbox.fileno(), zmq.POLLIN)
         self._next_beat_at = 0.0
+        #: When there is something to do besides the heartbeat, if nothing comes before.
+        self._due_at = 0.0
         self._started_at = time.monotonic()
 
     def stop_soon(self) -> None:
@@ -103,26 +108,29 @@ class PrinterLoop:
             self._close()
 
     def _round(self) -> None:
-        self._wait()
-        now = _now()
+        """Hundreds of processes do this every second, most of them for the heartbeat alone."""
+        wait_s = min(self._next_beat_at, self._due_at) - time.monotonic()
+        something_came = self._poller.poll(math.ceil(max(0.0, wait_s) * 1000))
+        if something_came or time.monotonic() >= self._due_at:
+            self._work(_now())
+            self._due_at = self._next_due(time.monotonic())
+        self._beat(time.monotonic())
+
+    def _work(self, now: Moment) -> None:
         self._hear_coordinator(now)
         for stimulus in self._mailbox.drain():
             self._perform(self._decide(stimulus, now))
         self._perform(self._printer.tick(now))
-        self._beat(now.monotonic)
         self._dealer.flush(now.monotonic)
         self._end_if_alone(now.monotonic)
 
-    def _wait(self) -> None:
-        now = time.monotonic()
-        deadlines = [self._next_beat_at, self._printer.next_deadline()]
-        due = self._dealer.next_due(now)
-        if due is not None:
-            deadlines.append(due)
-        poller = zmq.Poller()
-        poller.register(self._dealer.socket, zmq.POLLIN)
-        poller.register(self._mailbox.fileno(), zmq.POLLIN)
-        poller.poll(math.ceil(max(0.0, min(deadlines) - now) * 1000))
+    def _next_due(self, now: float) -> float:
+        send_again_at = self._dealer.next_due(now)
+        return min(
+            self._printer.next_deadline(),
+            self._alone_at,
+            float("inf") if send_again_at is None else send_again_at,
+        )
 
     def _hear_coordinator(self, now: Moment) -> None:
         for item in self._dealer.receive(now.monotonic):
@@ -189,9 +197,13 @@ class PrinterLoop:
             heartbeat: Telemetry = Heartbeat()
             self._dealer.telemetry(heartbeat)
 
+    @property
+    def _alone_at(self) -> float:
+        """When the coordinator's silence has lasted too long."""
+        return (self._dealer.last_heard_at or self._started_at) + COORDINATOR_SILENCE_S
+
     def _end_if_alone(self, now: float) -> None:
-        heard_at = self._dealer.last_heard_at or self._started_at
-        if now - heard_at > COORDINATOR_SILENCE_S:
+        if now >= self._alone_at:
             logger.warning("coordinator_silent", extra={"printer_id": self._spec.printer_id})
             self._stopping.set()
 

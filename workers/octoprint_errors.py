@@ -11,7 +11,6 @@ from http import HTTPStatus
 from urllib.parse import urlsplit
 
 import msgspec
-import requests
 import urllib3
 
 from pms.errors import PMSError
@@ -107,12 +106,9 @@ def one_line(text: str, secret: str = "") -> str:
 
 
 def transport_error(error: Exception, address: str) -> OctoPrintError:
-    """The reason why no answer came, from what requests, urllib3 or a socket raised."""
+    """The reason why no answer came, from what urllib3 or a socket raised."""
     causes = list(_causes(error))
-    never_sent = any(
-        isinstance(cause, (urllib3.exceptions.NewConnectionError, requests.ConnectTimeout))
-        for cause in causes
-    )
+    never_sent = any(isinstance(cause, urllib3.exceptions.ConnectTimeoutError) for cause in causes)
     for cause in causes:
         translated = _known_cause(cause, address, never_sent)
         if translated is not None:
@@ -145,12 +141,15 @@ def _known_cause(cause: BaseException, address: str, never_sent: bool) -> OctoPr
         case ConnectionRefusedError():
             text = f"{address} refuses the connection; is OctoPrint running there?"
             known = Unreachable(text, refused=True, certainly_not_done=True)
-        case requests.ConnectTimeout():
+        case urllib3.exceptions.NewConnectionError():
+            # Also a ConnectTimeoutError by its class; the cause behind it is what happened.
+            known = None
+        case urllib3.exceptions.ConnectTimeoutError():
             text = f"{address} does not answer; is it switched on and in the network?"
             known = TimedOut(text, certainly_not_done=True)
         case ssl.SSLError():
             known = _tls_error(cause, address)
-        case TimeoutError() | requests.ReadTimeout() | urllib3.exceptions.ReadTimeoutError():
+        case TimeoutError() | urllib3.exceptions.ReadTimeoutError():
             text = f"{address} gave no complete answer in time; OctoPrint may hang"
             known = TimedOut(text, certainly_not_done=never_sent)
         case http.client.RemoteDisconnected() | http.client.IncompleteRead() | ConnectionError():

@@ -9,7 +9,8 @@ from workers.process import end_with_parent
 
 # By itself, a fork server ends only after the last of its children; first, as the rest takes long.
 end_with_parent()
-importlib.import_module("workers.loop")
+for name in ("workers.loop", "pms.logs"):
+    importlib.import_module(name)
 
 # Frozen objects are never visited by a collection, so their pages stay shared.
 gc.collect()

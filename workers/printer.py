@@ -316,14 +316,17 @@ class Printer:
 
     def next_deadline(self) -> float:
         """When `tick` should be called at the latest, monotonic seconds."""
-        if self._call is not None:
-            return float("inf")
+        lost_since, task = self._contact.lost_since, self._task
+        deadlines = [float("inf")] if self._call is not None else [self._next_call_at()]
+        if self._briefed and lost_since is not None and task and task.is_unstarted:
+            deadlines.append(lost_since + LOST_PATIENCE_S)
+        return min(deadlines)
+
+    def _next_call_at(self) -> float:
         contact, task = self._contact, self._task
         deadlines = [contact.next_look_at]
         if self._may_connect(contact.next_connect_at):
             deadlines.append(contact.next_connect_at)
-        if self._briefed and contact.lost_since is not None and task and task.is_unstarted:
-            deadlines.append(contact.lost_since + LOST_PATIENCE_S)
         seen = self._seen_at_leisure()
         if seen is not None:
             deadlines.append(self._housekeeping.next_stock_at(seen, task.path if task else None))

@@ -27,7 +27,7 @@ Abort = Callable[[], bool]
 
 
 class UploadBody:
-    """What requests reads and a patient connection sends; used once."""
+    """What urllib3 reads and a patient connection sends; used once."""
 
     def __init__(
         self,

@@ -115,7 +115,7 @@ class Reports:
     def _take_note(self, printer_id: int, event: Event, now: float) -> None:
         if isinstance(event, bus.PrinterStateChanged):
             self._farm[printer_id].report(event, now)
-        self._requeued = self._requeued or _requeues(event)
+        self._requeued = self._requeued or requeues(event)
         self._publisher.publish(printer_id, event)
         _log(printer_id, event)
 
@@ -131,7 +131,7 @@ def _event(item: Received) -> Event:
     return item.message.event
 
 
-def _requeues(event: Event) -> bool:
+def requeues(event: Event) -> bool:
     """Whether a copy may wait after it that did not before."""
     if isinstance(event, bus.TransferFinished):
         return event.problem is not None

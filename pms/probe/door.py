@@ -6,9 +6,11 @@ import contextlib
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 
+import urllib3
+
 from pms.probe.answers import CurrentUser, read_user
 from pms.probe.reachability import Endpoint, plain_words, speaks_tls
-from workers.connections import open_session
+from workers.connections import Connection
 from workers.exchange import TRANSPORT_ERRORS
 from workers.octoprint_errors import OctoPrintError, TimedOut, transport_error
 
@@ -102,16 +104,15 @@ def find_elsewhere(address: str) -> str | None:
 
 def _fetch(address: str, url: str, timeout_s: float) -> Reply:
     """Raises OctoPrintError when no HTTP answer comes."""
-    with open_session(address) as session:
+    timeout = urllib3.Timeout(connect=timeout_s, read=timeout_s)
+    with contextlib.closing(Connection(address)) as connection:
         try:
-            with session.get(
-                address + url, timeout=timeout_s, allow_redirects=False, stream=True
-            ) as response:
+            with connection.request("GET", url, headers={}, timeout=timeout) as response:
                 return Reply(
-                    status=response.status_code,
+                    status=response.status,
                     server=response.headers.get("Server", ""),
                     location=response.headers.get("Location", ""),
-                    body=next(response.iter_content(PAGE_LIMIT_BYTES), b""),
+                    body=next(response.stream(PAGE_LIMIT_BYTES), b""),
                 )
         except TRANSPORT_ERRORS as error:
             raise transport_error(error, address) from error

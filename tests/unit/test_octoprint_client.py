@@ -21,6 +21,7 @@ from tests.support.odd_server import (
     OddServer,
     answer,
     hangs,
+    read_head,
     resets,
     says,
     trickles,
@@ -286,6 +287,29 @@ def test_the_environment_has_no_say(monkeypatch: pytest.MonkeyPatch) -> None:
     good = says(answer("200 OK", b'{"server": "1"}'))
     with OddServer(good) as server, OctoPrint(server.address, KEY) as client:
         assert client.version() == {"server": "1"}
+
+
+def test_one_connection_is_kept_for_all_requests() -> None:
+    answers = (
+        b'HTTP/1.1 200 OK\r\nContent-Length: 15\r\n\r\n{"server": "1"}',
+        b"HTTP/1.1 404 None\r\nContent-Length: 4\r\n\r\ngone",
+        b"HTTP/1.1 204 No Content\r\n\r\n",
+        b'HTTP/1.1 200 OK\r\nContent-Length: 15\r\n\r\n{"server": "1"}',
+    )
+    asked: list[str] = []
+
+    def behave(connection: socket.socket, head: str, over: threading.Event) -> None:
+        for number, words in enumerate(answers):
+            asked.append((head if number == 0 else read_head(connection)).split(" HTTP")[0])
+            connection.sendall(words)
+
+    with OddServer(behave) as server, OctoPrint(server.address, KEY) as client:
+        client.version()
+        assert client.file("a.gcode") is None
+        client.delete("a.gcode")
+        client.version()
+        assert len(server.heads) == 1
+    assert [line.split()[0] for line in asked] == ["GET", "GET", "DELETE", "GET"]
 
 
 def test_a_path_prefix_is_kept_and_file_names_are_quoted() -> None:

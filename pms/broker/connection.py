@@ -7,6 +7,7 @@ import socket
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
+from errno import ECONNRESET
 
 import pika
 from pika.adapters.utils.connection_workflow import (
@@ -50,7 +51,11 @@ def connect(settings: BrokerSettings, purpose: str) -> pika.BlockingConnection:
     Raises BrokerUnavailableError.
     """
     with translated(settings):
-        return pika.BlockingConnection(_parameters(settings, purpose))
+        try:
+            return pika.BlockingConnection(_parameters(settings, purpose))
+        except ValueError as error:
+            # What pika makes of a connection that is reset the moment it is there.
+            raise ConnectionResetError(ECONNRESET, "Connection reset by peer") from error
 
 
 @contextmanager

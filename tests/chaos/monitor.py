@@ -65,9 +65,12 @@ class Monitor:
     def _run(self) -> None:
         while not self._stopping.wait(INTERVAL_S):
             status = self.status()
-            if status is not None:
-                self._worker_pids = {p["id"]: p["worker_pid"] for p in status["printers"]}
-            self._measure()
+            if status is None:
+                continue
+            self._worker_pids = {p["id"]: p["worker_pid"] for p in status["printers"]}
+            # What it holds before it serves every printer says nothing.
+            if self._worker_pids and all(self._worker_pids.values()):
+                self._measure()
 
     def _measure(self) -> None:
         pid = self._farm.supervisor.pid

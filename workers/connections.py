@@ -165,7 +165,9 @@ class Connection:
 
 def _open_pool(address: str) -> urllib3.HTTPConnectionPool:
     parts = urlsplit(address)
-    host, port = parts.hostname or "", parts.port
-    if parts.scheme == "https":
+    secure = parts.scheme == "https"
+    # Without a port, http.client would read one out of an IPv6 address.
+    host, port = parts.hostname or "", parts.port or (443 if secure else 80)
+    if secure:
         return _TlsPool(host, port, ssl_context=tls_context(), blocksize=BLOCK_BYTES, retries=False)
     return _Pool(host, port, blocksize=BLOCK_BYTES, retries=False)

@@ -53,6 +53,13 @@ class CallEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class GcodeFetched:
+    """The transfer's thread has got more of what it is going to send; bytes so far."""
+
+    received: int
+
+
+@dataclass(frozen=True, slots=True)
 class TransferMoved:
     """The transfer's thread has sent more; bytes."""
 
@@ -60,7 +67,7 @@ class TransferMoved:
     total: int
 
 
-Stimulus = CallEnded | TransferMoved | TransferOutcome | PushStimulus
+Stimulus = CallEnded | GcodeFetched | TransferMoved | TransferOutcome | PushStimulus
 
 
 class PrinterLoop:
@@ -148,6 +155,8 @@ class PrinterLoop:
         match stimulus:
             case CallEnded(outcome):
                 return self._printer.call_ended(outcome, now)
+            case GcodeFetched(received):
+                return self._printer.gcode_fetched(received)
             case TransferMoved(sent, total):
                 return self._printer.transfer_moved(sent, total)
             case TransferOutcome():
@@ -181,6 +190,7 @@ class PrinterLoop:
         self._transfer = Transfer(
             self._spec,
             request,
+            on_fetch=lambda received: self._mailbox.put(GcodeFetched(received)),
             on_progress=lambda sent, total: self._mailbox.put(TransferMoved(sent, total)),
             on_end=self._mailbox.put,
         )

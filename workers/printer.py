@@ -181,15 +181,24 @@ class Printer:
         self._contact.want_look(now.monotonic)
         return self._settle([event], now)
 
+    def gcode_fetched(self, received: int) -> list[Action]:
+        """So many bytes of the file are here; that says nothing about OctoPrint."""
+        return self._tell_transfer(sent=0, total=0, fetched=received)
+
     def transfer_moved(self, sent: int, total: int) -> list[Action]:
         """More of the file has been sent; sizes in bytes."""
-        if self._task is None or not self._task.transferring:
+        told = self._tell_transfer(sent=sent, total=total)
+        self._transfer_moved = self._transfer_moved or bool(told)
+        return told
+
+    def _tell_transfer(self, *, sent: int, total: int, fetched: int = 0) -> list[Action]:
+        task = self._task
+        if task is None or not task.transferring:
             return []
-        self._transfer_moved = True
-        attempt_id = self._task.attempt_id
-        return [
-            Tell(bus.TransferProgress(attempt_id=attempt_id, bytes_sent=sent, bytes_total=total))
-        ]
+        progress = bus.TransferProgress(
+            attempt_id=task.attempt_id, bytes_sent=sent, bytes_total=total, bytes_fetched=fetched
+        )
+        return [Tell(progress)]
 
     def push(self, stimulus: PushStimulus, now: Moment) -> list[Action]:
         """Something came over the push socket: a hint to look, never a fact."""

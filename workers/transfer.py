@@ -6,6 +6,7 @@ import contextlib
 import logging
 import random
 import threading
+import time
 from collections.abc import Callable
 
 from pms import crash_points
@@ -33,6 +34,9 @@ from workers.spec import WorkerSpec
 from workers.steps import BeginTransfer, TransferOutcome
 
 logger = logging.getLogger(__name__)
+
+#: Often enough to show that a slow file server has not stopped.
+FETCH_REPORT_INTERVAL_S = 1.0
 
 
 class WrongFileError(PMSError):
@@ -65,14 +69,17 @@ class Transfer(threading.Thread):
         spec: WorkerSpec,
         request: BeginTransfer,
         *,
+        on_fetch: Callable[[int], None],
         on_progress: Callable[[int, int], None],
         on_end: Callable[[TransferOutcome], None],
     ) -> None:
         super().__init__(name=f"transfer-{request.attempt_id}", daemon=True)
         self._spec = spec
         self._request = request
+        self._on_fetch = on_fetch
         self._on_progress = on_progress
         self._on_end = on_end
+        self._report_at = 0.0
         self._aborted = threading.Event()
         self._kept = KeptSession(spec.session_file)
         self._cache = GcodeCache(spec.cache_folder, spec.cache_bytes)
@@ -118,7 +125,12 @@ class Transfer(threading.Thread):
     def _transfer(self) -> TransferOutcome:
         source = self._source()
         with (
-            self._cache.fetch(self._request.job_id, source, abort=self._aborted.is_set) as gcode,
+            self._cache.fetch(
+                self._request.job_id,
+                source,
+                on_progress=self._fetched,
+                abort=self._aborted.is_set,
+            ) as gcode,
             OctoPrint(
                 self._spec.address or "",
                 self._spec.api_key or "",
@@ -146,6 +158,12 @@ class Transfer(threading.Thread):
             sha1=gcode.sha1,
             finish_marker=gcode.finish_marker,
         )
+
+    def _fetched(self, received: int, _size: int | None) -> None:
+        now = time.monotonic()
+        if now >= self._report_at:
+            self._report_at = now + FETCH_REPORT_INTERVAL_S
+            self._on_fetch(received)
 
     def _compare_with_earlier_copies(self, gcode: CachedGcode) -> None:
         if self._request.expected_sha1 not in (None, gcode.sha1):

@@ -160,11 +160,13 @@ class Progress(Message, frozen=True, kw_only=True):
 
 
 class TransferProgress(Message, frozen=True, kw_only=True):
-    """How much of a file has been sent to OctoPrint."""
+    """How much of a file has been sent to OctoPrint, or fetched for it before."""
 
     attempt_id: int
     bytes_sent: int
     bytes_total: int
+    #: From where the G-code is kept, while none of it is sent yet.
+    bytes_fetched: int = 0
 
 
 class Temperature(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from pms.coordinator.farm import Farm, attempts_by_printer, view
+from pms.coordinator.farm import Farm, LivePrinter, attempts_by_printer, view
 from pms.domain.capacity import Limits, admit
 from pms.domain.demands import Demands, Heater, Sight
 from pms.domain.scheduling import MaterialMatch, PrinterView, schedule
@@ -76,7 +76,7 @@ class Assigner:
                 attempt_id=attempt.id,
                 job_id=attempt.job_id,
                 state=attempt.state,
-                bytes_sent=printer.transfer[0] if printer.transfer else None,
+                bytes_moved=_bytes_moved(printer),
                 age_s=(at - began_at).total_seconds() if began_at else 0.0,
                 heaters=[
                     Heater(heater.actual, heater.target or 0.0)
@@ -84,3 +84,8 @@ class Assigner:
                     if heater.actual is not None
                 ],
             )
+
+
+def _bytes_moved(printer: LivePrinter) -> int | None:
+    moving = printer.transfer
+    return None if moving is None else moving.bytes_fetched + moving.bytes_sent

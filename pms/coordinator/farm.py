@@ -28,8 +28,8 @@ class LivePrinter:
     #: When the progress last changed, monotonic seconds.
     progress_changed_at: float = 0.0
     time_left_s: float | None = None
-    #: Bytes sent and in all, while a file is on its way to OctoPrint.
-    transfer: tuple[int, int] | None = None
+    #: While a file is on its way to OctoPrint.
+    transfer: bus.TransferProgress | None = None
     heaters: dict[str, Temperature] = field(default_factory=dict)
     last_seen_at: datetime | None = None
 
@@ -45,8 +45,8 @@ class LivePrinter:
             case bus.Progress():
                 self._progress(message.attempt_id, message.progress, now)
                 self.time_left_s = message.time_left_s
-            case bus.TransferProgress(bytes_sent=sent, bytes_total=total):
-                self.transfer = (sent, total)
+            case bus.TransferProgress():
+                self.transfer = message
             case bus.Temperatures(heaters=heaters):
                 self.heaters = heaters
             case bus.Heartbeat():

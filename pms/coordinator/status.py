@@ -105,8 +105,8 @@ def _transfer(live: LivePrinter) -> float | None:
     """How much of the file is on OctoPrint, 0 to 1."""
     if live.state is not PrinterState.TRANSFERRING or live.transfer is None:
         return None
-    sent, total = live.transfer
-    return sent / total if total else None
+    total = live.transfer.bytes_total
+    return live.transfer.bytes_sent / total if total else None
 
 
 def _own_detail(row: PrinterRow) -> str:

@@ -41,8 +41,8 @@ class Sight:
     attempt_id: int
     job_id: int
     state: AttemptState
-    #: How much of its file is on OctoPrint, as far as it is known.
-    bytes_sent: int | None = None
+    #: How much of its file was fetched, or sent to OctoPrint, as far as it is known.
+    bytes_moved: int | None = None
     #: Since its start was granted.
     age_s: float = 0.0
     #: Of its printer, those that have a sensor.
@@ -76,13 +76,13 @@ class _Followed:
     """What is remembered of one attempt."""
 
     def __init__(self, sight: Sight, now: float) -> None:
-        self._position = (sight.state, sight.bytes_sent)
+        self._position = (sight.state, sight.bytes_moved)
         self.moved_at = now
         self._heat_up: _HeatUp | None = None
 
     def update(self, sight: Sight, now: float) -> None:
         """See how far it is now."""
-        position = (sight.state, sight.bytes_sent)
+        position = (sight.state, sight.bytes_moved)
         if position != self._position:
             self._position, self.moved_at = position, now
         if sight.state in RUNNING_STATES:

@@ -136,6 +136,21 @@ def test_a_transfer_that_stands_still_does_not_block_the_farm(floor: ShopFloor) 
     assert claimed_jobs(floor, 1) == [other]
 
 
+@pytest.mark.parametrize("counted", ["bytes_fetched", "bytes_sent"])
+def test_a_slow_transfer_counts_as_long_as_it_moves(floor: ShopFloor, counted: str) -> None:
+    floor.limit(transfers=1)
+    for job in (floor.add_job(1), floor.add_job(1)):
+        floor.take_in(job)
+    floor.assign()
+    attempt = floor.attempt()
+    nothing = {"attempt_id": attempt.id, "bytes_sent": 0, "bytes_total": 0}
+    for moved in range(1, 4):
+        progress = bus.TransferProgress(**nothing | {counted: moved})
+        floor.farm[1].hear(progress, floor.now, AT)
+        assert claimed_jobs(floor, STILL_S - 1) == []
+    assert len(claimed_jobs(floor, STILL_S)) == 1
+
+
 def test_as_many_heat_up_as_may(floor: ShopFloor) -> None:
     floor.limit(heating=1)
     job = floor.add_job(3)

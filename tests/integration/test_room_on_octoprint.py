@@ -86,7 +86,11 @@ def transfer(
     spec = worker_spec(folder, address=server.url, api_key=server.api_key, transfer_retries=retries)
     outcomes: queue.SimpleQueue[TransferOutcome] = queue.SimpleQueue()
     Transfer(
-        spec, BeginTransfer(5, 2, JOB, PATH), on_progress=on_progress, on_end=outcomes.put
+        spec,
+        BeginTransfer(5, 2, JOB, PATH),
+        on_fetch=lambda received: None,
+        on_progress=on_progress,
+        on_end=outcomes.put,
     ).start()
     return outcomes.get(timeout=30.0)
 

@@ -84,8 +84,8 @@ def test_a_transfer_that_stands_still_holds_up_no_other(
 ) -> None:
     """Its file server or its OctoPrint is away: it waits for a retry, which may take long."""
     demands = Demands(STILL_S)
-    for after, state, sent in story:
-        demand = demands.follow([sight(state, bytes_sent=sent)], NOW + after)
+    for after, state, moved in story:
+        demand = demands.follow([sight(state, bytes_moved=moved)], NOW + after)
     assert transfers(demand) == counts
     # It may still come to heat up.
     assert demand.heating == 1

@@ -566,6 +566,16 @@ def test_addresses_as_people_write_them(text: str, address: str) -> None:
     assert normalize_address(address) == address
 
 
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_an_ipv6_address_without_a_port_is_no_host_name(scheme: str) -> None:
+    with (
+        OctoPrint(f"{scheme}://[::1]", KEY, TIMEOUT_S) as client,
+        pytest.raises(OctoPrintError) as caught,
+    ):
+        client.version()
+    assert "host name" not in str(caught.value)
+
+
 @pytest.mark.parametrize("text", ["", " ", "\n"])
 def test_no_address(text: str) -> None:
     with pytest.raises(BadAddress, match="the printer has no address: set its ip_address"):

@@ -328,8 +328,12 @@ def test_the_progress_of_a_transfer_is_told() -> None:
     rig = ready()
     rig.command(order())
     settled(rig)
+    rig.do(rig.printer.gcode_fetched(50))
     rig.do(rig.printer.transfer_moved(10, 100))
-    assert rig.told == [bus.TransferProgress(attempt_id=1, bytes_sent=10, bytes_total=100)]
+    assert rig.told == [
+        bus.TransferProgress(attempt_id=1, bytes_sent=0, bytes_total=0, bytes_fetched=50),
+        bus.TransferProgress(attempt_id=1, bytes_sent=10, bytes_total=100),
+    ]
 
 
 @pytest.mark.parametrize(("before", "wakes"), [(REFUSED, True), (LOST, True), (IDLE, False)])

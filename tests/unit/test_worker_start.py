@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -385,6 +386,7 @@ def test_the_outcome_of_an_aborted_transfer_is_nobodys() -> None:
     rig.command(CANCEL)
     settled(rig)
     rig.transferred()
+    rig.do(rig.printer.gcode_fetched(2))
     rig.do(rig.printer.transfer_moved(1, 2))
     assert rig.names() == []
     assert rig.told == []
@@ -418,6 +420,17 @@ def test_a_transfer_that_moves_shows_that_octoprint_is_there() -> None:
             rig.answer(LOST)
         rig.wait(1.0)
     assert rig.names() == []
+
+
+def test_what_is_fetched_says_nothing_about_octoprint() -> None:
+    rig = ready()
+    rig.command(order())
+    settled(rig)
+    rig.look(LOST)
+    for second in range(math.ceil(LOST_PATIENCE_S)):
+        rig.do(rig.printer.gcode_fetched(second))
+        rig.wait(1.0)
+    assert rig.names() == ["CommandRefused"]
 
 
 # -- taken up by a new process -----------------------------------------------------------

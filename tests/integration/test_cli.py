@@ -446,6 +446,9 @@ def test_a_waiting_job_is_explained_from_the_database(
     assert "there is no print 99" in commands.refused("pms-probe", "explain", "print", 99)
 
 
-def test_explaining_makes_no_database(commands: Commands) -> None:
-    assert "there is no database" in commands.refused("pms-probe", "explain", "job", 1)
+@pytest.mark.parametrize(
+    "line", ["explain job 1", "state --printer mk4-1", "check --printer mk4-1", "check --all"]
+)
+def test_looking_makes_no_database(commands: Commands, line: str) -> None:
+    assert "there is no database" in commands.refused("pms-probe", *line.split())
     assert not commands.data_dir.exists()

@@ -29,7 +29,7 @@ from pms.store import attempts, events, job_overview, printers, queue
 
 #: Lines of a job's diary that are looked through.
 DIARY_LIMIT = 10_000
-NOTHING_TO_DO = "nothing: it goes on by itself"
+NOTHING_TO_DO, GOES_ON = "nothing", "nothing: it goes on by itself"
 
 
 def explain_command(options: argparse.Namespace) -> int:
@@ -44,7 +44,7 @@ def explain_command(options: argparse.Namespace) -> int:
     if options.json:
         show_json(as_json(told))
     else:
-        show(*_parts(told, at_length=options.what == "print"))
+        show_explanation(told, at_length=options.what == "print")
     return 0
 
 
@@ -97,6 +97,11 @@ def as_json(told: Explanation) -> dict[str, Any]:
 # -- for people ------------------------------------------------------------------------------
 
 
+def show_explanation(told: Explanation, *, at_length: bool = False) -> None:
+    """Print it; `at_length`: with every step of a try."""
+    show(*_parts(told, at_length=at_length))
+
+
 def _parts(told: Explanation, *, at_length: bool) -> Iterator[RenderableType]:
     yield Text(f"job {told.job_id}: {told.summary}", style="bold")
     if told.attention:
@@ -109,7 +114,8 @@ def _parts(told: Explanation, *, at_length: bool) -> Iterator[RenderableType]:
     for number, step in enumerate(told.todo, start=1):
         yield _indented(f"{number}. {step}")
     if not told.todo:
-        yield _indented(NOTHING_TO_DO)
+        is_over = all(story.account.over for story in told.copies)
+        yield _indented(NOTHING_TO_DO if is_over else GOES_ON)
 
 
 def _alike(stories: Sequence[Story]) -> Iterator[list[Story]]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from pms.cli import remedies
+from pms.cli.job_words import name_of_printer
 from pms.cli.output import percent
 from pms.domain.scheduling import MaterialMatch, Need, PrinterView, Schedule, fits
 from pms.domain.states import (
@@ -237,4 +238,4 @@ def is_open(job: JobSummary) -> bool:
 
 def name_of(attempt: AttemptDetails) -> str:
     """The printer of an attempt."""
-    return attempt.printer or f"printer {attempt.printer_id}, removed"
+    return name_of_printer(attempt.printer_id, attempt.printer)

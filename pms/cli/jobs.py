@@ -14,6 +14,7 @@ from rich.text import Text
 from pms.bus.control import CancelJob, RejectJob, RetryJob
 from pms.cli.farm import ask_and_show
 from pms.cli.farm_view import Status
+from pms.cli.job_words import describe_payment, describe_prints, name_of_printer, share_done
 from pms.cli.output import (
     add_row,
     count,
@@ -27,7 +28,7 @@ from pms.cli.output import (
 )
 from pms.cli.session import read_settings, status_if_running, wake
 from pms.cli.storage import open_database
-from pms.domain.states import AttemptState, JobStatus, PrintStatus
+from pms.domain.states import JobStatus, PrintStatus
 from pms.errors import PMSError
 from pms.store import catalog, events, job_overview
 from pms.store.job_overview import AttemptDetails, CopyDetails, JobSummary
@@ -131,11 +132,6 @@ def _as_json(
     return dataclasses.asdict(job) | {"details": details}
 
 
-def describe_prints(prints: dict[str, int]) -> str:
-    """`2 printing, 1 pending`; a dash when there are none."""
-    return ", ".join(f"{number} {status}" for status, number in prints.items() if number) or "-"
-
-
 def _show_list(jobs: Sequence[JobSummary]) -> None:
     listed = table(
         "Job", "Status", "Copies", "Prints", "Model", "Material", "Priority", "Submitted",
@@ -158,10 +154,9 @@ def _show_list(jobs: Sequence[JobSummary]) -> None:
 
 
 def _job_parts(job: JobSummary) -> list[RenderableType]:
-    paid = "paid" if job.paid else "not paid"
     order = f"priority {job.priority or 0}, taken in {moment(job.paid_at)}"
     lines = [
-        f"job {job.id}: {job.status}, {paid}, {order}",
+        f"job {job.id}: {job.status}, {describe_payment(job.paid)}, {order}",
         f"{count(job.copies, 'copy', 'copies')}: {describe_prints(job.prints)}",
         f"model {job.model or 'any'}, material {job.material or 'any'}",
         f"submitted {moment(job.submitted_at)}, completed {moment(job.completed_at)}",
@@ -181,7 +176,7 @@ def _copy_parts(copies: Sequence[CopyDetails], reasons: dict[int, str]) -> list[
             made,
             copy.print_id,
             _status(copy.status),
-            _printer(copy.printer_id, copy.printer),
+            None if copy.printer_id is None else name_of_printer(copy.printer_id, copy.printer),
             moment(copy.started_at),
             moment(copy.finished_at),
             reasons.get(copy.print_id),
@@ -202,9 +197,9 @@ def _attempt_parts(copies: Sequence[CopyDetails]) -> list[RenderableType]:
             made,
             print_id,
             attempt.number,
-            _printer(attempt.printer_id, attempt.printer),
+            name_of_printer(attempt.printer_id, attempt.printer),
             attempt.state,
-            percent(_share_done(attempt)),
+            percent(share_done(attempt)),
             moment(attempt.claimed_at),
             moment(attempt.started_at),
             moment(_end(attempt)),
@@ -213,20 +208,8 @@ def _attempt_parts(copies: Sequence[CopyDetails]) -> list[RenderableType]:
     return [Text(), Text("attempts", style="bold"), made]
 
 
-def _share_done(attempt: AttemptDetails) -> float:
-    """What was stored last may be older than the end of the print."""
-    complete = attempt.state in (AttemptState.FINISHED, AttemptState.CLEARED)
-    return 1.0 if complete else attempt.progress
-
-
 def _end(attempt: AttemptDetails) -> datetime | None:
     return attempt.finished_at or attempt.ended_at
-
-
-def _printer(printer_id: int | None, name: str | None) -> str | None:
-    if printer_id is None or name is not None:
-        return name
-    return f"printer {printer_id}, removed"
 
 
 def _status(status: str) -> Text:

@@ -101,13 +101,15 @@ def test_a_printer_takes_the_place_of_the_url() -> None:
         "bench http://a --size 0",
         "gcode http://a M115 --timeout 0",
         "watch http://a --jsn",
+        "explain job 1 2",
     ],
 )
 def test_wrong_usage(line: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         build_parser().parse_args(line.split())
+    command = line.partition(" ")[0]
     assert ended.value.code == 2
-    assert "usage: pms-probe" in capsys.readouterr().err
+    assert f"usage: pms-probe {command} " in capsys.readouterr().err
 
 
 # -- orders -------------------------------------------------------------------------

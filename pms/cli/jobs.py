@@ -13,10 +13,11 @@ from rich.text import Text
 
 from pms.bus.control import CancelJob, RejectJob, RetryJob
 from pms.cli.farm import ask_and_show
-from pms.cli.farm_view import Status
+from pms.cli.farm_view import WIDE, Status
 from pms.cli.job_words import describe_payment, describe_prints, name_of_printer, share_done
 from pms.cli.output import (
     add_row,
+    console,
     count,
     moment,
     percent,
@@ -34,6 +35,8 @@ from pms.store import catalog, events, job_overview
 from pms.store.job_overview import AttemptDetails, CopyDetails, JobSummary
 
 NO_COORDINATOR = "no coordinator runs: start it with `pms-coordinator start`"
+
+_HIDDEN_WHERE_NARROW = ("Model", "Material", "Priority")
 
 _STYLES: dict[str, str] = {
     JobStatus.PRINTING: "bold cyan",
@@ -133,24 +136,27 @@ def _as_json(
 
 
 def _show_list(jobs: Sequence[JobSummary]) -> None:
-    listed = table(
-        "Job", "Status", "Copies", "Prints", "Model", "Material", "Priority", "Submitted",
-        "Attention", right=("Copies", "Priority"),
-    )  # fmt: skip
-    for job in jobs:
-        add_row(
-            listed,
-            job.id,
-            _status(job.status if job.paid else f"{job.status}, not paid"),
-            job.copies,
-            describe_prints(job.prints),
-            job.model,
-            job.material,
-            job.priority,
-            moment(job.submitted_at),
-            job.attention,
-        )
+    rows = [_job_cells(job) for job in jobs]
+    hidden = () if console().width >= WIDE else _HIDDEN_WHERE_NARROW
+    titles = [title for title in rows[0] if title not in hidden]
+    listed = table(*titles, right=("Copies", "Priority"))
+    for row in rows:
+        add_row(listed, *(row[title] for title in titles))
     show(listed)
+
+
+def _job_cells(job: JobSummary) -> dict[str, RenderableType | int | None]:
+    return {
+        "Job": job.id,
+        "Status": _status(job.status if job.paid else f"{job.status}, not paid"),
+        "Copies": job.copies,
+        "Prints": describe_prints(job.prints),
+        "Model": job.model,
+        "Material": job.material,
+        "Priority": job.priority,
+        "Submitted": moment(job.submitted_at),
+        "Attention": job.attention,
+    }
 
 
 def _job_parts(job: JobSummary) -> list[RenderableType]:

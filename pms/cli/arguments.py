@@ -33,6 +33,17 @@ class HelpFormatter(argparse.HelpFormatter):
 
 
 class Parser(argparse.ArgumentParser):
+    """Answers unknown options with the usage of their command, not of the whole program."""
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As argparse's, but of a command everything has to be known."""
+        found, unknown = super().parse_known_args(args, namespace)
+        if unknown and self._subparsers is None:
+            self.error(f"unrecognized arguments: {' '.join(unknown)}")
+        return found, unknown
+
+
+class MixingParser(Parser):
     """Takes options between words, too.
 
     By itself, argparse fills a word that may be left out as soon as an option follows.
@@ -69,8 +80,8 @@ def new_parser(
     program: str,
     description: str,
     examples: str,
-    kind: type[argparse.ArgumentParser] = argparse.ArgumentParser,
-) -> argparse.ArgumentParser:
+    kind: type[Parser] = Parser,
+) -> Parser:
     """A program's parser, which shows examples at the end of its help."""
     return kind(
         prog=program,

@@ -6,9 +6,10 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+from rich.progress import BarColumn, DownloadColumn, Progress, ProgressColumn, Task, TextColumn
+from rich.text import Text
 
-from pms.cli.output import can_animate, console, visible
+from pms.cli.output import can_animate, console, data_size, visible
 from workers.upload import OnProgress
 
 
@@ -22,11 +23,19 @@ def sending(what: str) -> Iterator[OnProgress]:
         TextColumn("{task.description}", markup=False),
         BarColumn(),
         DownloadColumn(binary_units=True),
-        TransferSpeedColumn(),
+        _Speed(),
     )
     with Progress(*columns, console=console(sys.stderr), transient=True) as progress:
         task = progress.add_task(visible(what), total=None)
         yield lambda sent, total: progress.update(task, completed=sent, total=total)
+
+
+class _Speed(ProgressColumn):
+    """In the units of the size beside it, and of what is reported at the end."""
+
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text("" if speed is None else f"{data_size(speed)}/s")
 
 
 def _unwatched(_sent: int, _total: int) -> None:

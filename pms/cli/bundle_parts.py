@@ -30,6 +30,8 @@ ROWS = 1000
 JOBS = 200
 #: Of variables that are not PMS's, too.
 _SECRET_VARIABLE = re.compile(r"(^|_)(key|token|secret|credentials?)(_|$)", re.IGNORECASE)
+#: Folders, whatever else `pwd` is short for: masking them would blot out every path below.
+_FOLDER_VARIABLES = frozenset({"PWD", "OLDPWD"})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -159,7 +161,8 @@ def known(settings: Settings, environ: Mapping[str, str], found: Stored) -> Know
 
 def _of_environment(environ: Mapping[str, str]) -> set[str]:
     """What is called a secret there, PMS's or not; a very short value is none."""
-    names = [name for name in environ if names_secret(name) or _SECRET_VARIABLE.search(name)]
+    names = {name for name in environ if names_secret(name) or _SECRET_VARIABLE.search(name)}
+    names -= _FOLDER_VARIABLES
     values = {environ[name] for name in names if len(environ[name]) >= MIN_SECRET_LENGTH}
     # RabbitMQ's well-known default is none.
     return values - {"guest"}

@@ -23,16 +23,20 @@ def completion(options: argparse.Namespace) -> int:
 def script(program: str, shell: str) -> str:
     """The script with which `shell` completes `program`."""
     tree = _TREES[program]()
-    for action in _actions(tree):
-        if action.metavar == FILE_METAVAR:
-            action.complete = shtab.FILE  # type: ignore[attr-defined]
+    for parser in _below(tree):
+        # Shells show it beside the command, where a summary is enough.
+        parser.description = None
+        for action in parser._actions:
+            if action.metavar == FILE_METAVAR:
+                action.complete = shtab.FILE  # type: ignore[attr-defined]
     made: str = shtab.complete(tree, shell=shell)
     return made
 
 
-def _actions(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:
+def _below(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
+    """The parsers of all commands."""
     for action in parser._actions:
-        yield action
         if isinstance(action, argparse._SubParsersAction):
             for child in action.choices.values():
-                yield from _actions(child)
+                yield child
+                yield from _below(child)

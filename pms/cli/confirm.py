@@ -15,7 +15,8 @@ def confirm(what: str, *, yes: bool) -> None:
     """
     if yes:
         return
-    if not sys.stdin.isatty():
+    # Where it was closed, Python has none.
+    if sys.stdin is None or not sys.stdin.isatty():
         raise RefusedError(
             f"nobody can be asked ({visible(what)}): add --yes to do it all the same"
         )

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from pms.cli import remedies
+from pms.cli.job_words import name_of_printer
 from pms.cli.output import percent
 from pms.domain.scheduling import MaterialMatch, Need, PrinterView, Schedule, fits
 from pms.domain.states import (
@@ -56,8 +56,10 @@ class Account:
     summary: str
     why: str | None = None
     since: datetime | None = None
-    #: What a person does, in this order; empty: nothing, time does it.
+    #: What a person does, in this order; empty: nothing, time does what there is to do.
     todo: list[str] = field(default_factory=list)
+    #: Nothing more comes of this copy.
+    over: bool = False
 
 
 def account(facts: Facts, copy: CopyDetails) -> Account:
@@ -72,9 +74,11 @@ def account(facts: Facts, copy: CopyDetails) -> Account:
             return _failed(facts, copy, last)
         case PrintStatus.COMPLETED:
             where = f" on {name_of(last)}" if last else ""
-            return Account(summary=f"is done: printed{where} and off the bed", since=_end(last))
+            summary = f"is done: printed{where} and off the bed"
+            return Account(summary=summary, since=_end(last), over=True)
         case PrintStatus.CANCELLED:
-            return Account(summary="was cancelled", since=copy.finished_at)
+            todo = _left_on_bed(facts, copy, last)
+            return Account(summary="was cancelled", since=copy.finished_at, todo=todo, over=True)
         case _:
             return Account(
                 summary=f"is {copy.status}, but not by PMS",
@@ -88,10 +92,8 @@ def _end(attempt: AttemptDetails | None) -> datetime | None:
 
 def _failed(facts: Facts, copy: CopyDetails, last: AttemptDetails | None) -> Account:
     where = f" on {name_of(last)}" if last else ""
-    todo = []
+    todo = _left_on_bed(facts, copy, last)
     printer = facts.printers.get(last.printer_id) if last else None
-    if printer is not None and printer.bed_print_id == copy.print_id:
-        todo.append(remedies.clear(printer))
     if printer is not None and printer.suspended:
         todo += _remedies([printer.id], facts)
     return Account(
@@ -99,7 +101,16 @@ def _failed(facts: Facts, copy: CopyDetails, last: AttemptDetails | None) -> Acc
         why=last.error if last else None,
         since=copy.finished_at or _end(last),
         todo=list(dict.fromkeys(todo)),
+        over=True,
     )
+
+
+def _left_on_bed(facts: Facts, copy: CopyDetails, last: AttemptDetails | None) -> list[str]:
+    """How the bed becomes free where a copy has ended badly and still lies."""
+    printer = facts.printers.get(last.printer_id) if last else None
+    if printer is None or printer.bed_print_id != copy.print_id:
+        return []
+    return [remedies.clear(printer)]
 
 
 # -- a copy that a printer has ------------------------------------------------------------------
@@ -127,7 +138,7 @@ def _progress(
         case AttemptState.FINISHED if attempt.clear_requested_at is not None:
             return f"is complete and being cleared from {where}", attempt.finished_at, []
         case AttemptState.FINISHED:
-            todo = f"take the part off {where}, then `pms-coordinator clear {shlex.quote(where)}`"
+            todo = remedies.take_off(printer)
             return f"is complete and lies on the bed of {where}", attempt.finished_at, [todo]
         case AttemptState.PAUSED:
             todo = f"`pms-coordinator resume {copy.print_id}`, or resume it at OctoPrint"
@@ -148,7 +159,8 @@ def _waiting(facts: Facts, copy: CopyDetails, last: AttemptDetails | None) -> Ac
     job, print_id = facts.job, copy.print_id
     since = _end(last) or copy.created_at
     if not is_open(job):
-        return Account(summary="never starts", why=f"the job is {job.status}", since=since)
+        why = f"the job is {job.status}"
+        return Account(summary="never starts", why=why, since=since, over=True)
     if print_id in facts.held_back:
         why, todo = facts.held_back[print_id], [_release(job)]
     elif print_id in facts.plan.reasons:
@@ -226,4 +238,4 @@ def is_open(job: JobSummary) -> bool:
 
 def name_of(attempt: AttemptDetails) -> str:
     """The printer of an attempt."""
-    return attempt.printer or f"printer {attempt.printer_id}, removed"
+    return name_of_printer(attempt.printer_id, attempt.printer)

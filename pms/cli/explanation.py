@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from pms.cli.copy_account import Account, Facts, account, is_open, name_of, not_taken_in
+from pms.cli.job_words import describe_payment, describe_prints, share_done
 from pms.cli.output import count
 from pms.domain.states import AttemptState, PrintStatus
 from pms.store.job_overview import AttemptDetails, CopyDetails, JobSummary
@@ -72,10 +73,8 @@ def explain(facts: Facts) -> Explanation:
 
 
 def _job_summary(job: JobSummary) -> str:
-    prints = [f"{number} {status}" for status, number in job.prints.items() if number]
-    paid = "paid" if job.paid else "not paid"
-    copies = count(job.copies, "copy", "copies")
-    return f"{job.status}, {paid}; {copies} ordered, {', '.join(prints) or 'no prints yet'}"
+    paid, prints = describe_payment(job.paid), describe_prints(job.prints, "no prints yet")
+    return f"{job.status}, {paid}; {count(job.copies, 'copy', 'copies')} ordered, {prints}"
 
 
 def _job_todo(facts: Facts) -> list[str]:
@@ -133,12 +132,11 @@ def _told(attempt: AttemptDetails) -> Try:
         (attempt.ended_at, _ENDS.get(attempt.state, attempt.state)),
     )
     steps = [Step(at, what) for at, what in times if at is not None]
-    complete = attempt.state in (AttemptState.FINISHED, AttemptState.CLEARED)
     return Try(
         number=attempt.number,
         printer=name_of(attempt),
         state=attempt.state,
-        progress=1.0 if complete else attempt.progress,
+        progress=share_done(attempt),
         error=attempt.error,
         steps=sorted(steps, key=lambda step: step.at),
     )

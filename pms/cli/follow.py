@@ -13,7 +13,8 @@ from rich.live import Live
 from rich.text import Text
 
 from pms.cli.farm_view import Printer, Status, percent_in_steps, printer_parts
-from pms.cli.jobs import NO_COORDINATOR, describe_prints
+from pms.cli.job_words import describe_prints
+from pms.cli.jobs import NO_COORDINATOR
 from pms.cli.output import can_animate, console, show_json_line, show_line, visible, warn
 from pms.cli.session import status_if_running
 from pms.config import Settings

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 def add_jobs(commands: Commands) -> None:
     """Add `submit` and `job …`."""
     _add_submit(commands)
-    jobs = add_commands(add_command(commands, "job", "", "look at jobs and change their order"))
+    summary = "look at jobs, change their order, retry or end them"
+    jobs = add_commands(add_command(commands, "job", "", summary))
     listed = add_command(
         jobs,
         "list",

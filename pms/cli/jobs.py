@@ -13,9 +13,11 @@ from rich.text import Text
 
 from pms.bus.control import CancelJob, RejectJob, RetryJob
 from pms.cli.farm import ask_and_show
-from pms.cli.farm_view import Status
+from pms.cli.farm_view import WIDE, Status
+from pms.cli.job_words import describe_payment, describe_prints, name_of_printer, share_done
 from pms.cli.output import (
     add_row,
+    console,
     count,
     moment,
     percent,
@@ -27,12 +29,14 @@ from pms.cli.output import (
 )
 from pms.cli.session import read_settings, status_if_running, wake
 from pms.cli.storage import open_database
-from pms.domain.states import AttemptState, JobStatus, PrintStatus
+from pms.domain.states import JobStatus, PrintStatus
 from pms.errors import PMSError
 from pms.store import catalog, events, job_overview
 from pms.store.job_overview import AttemptDetails, CopyDetails, JobSummary
 
 NO_COORDINATOR = "no coordinator runs: start it with `pms-coordinator start`"
+
+_HIDDEN_WHERE_NARROW = ("Model", "Material", "Priority")
 
 _STYLES: dict[str, str] = {
     JobStatus.PRINTING: "bold cyan",
@@ -131,37 +135,34 @@ def _as_json(
     return dataclasses.asdict(job) | {"details": details}
 
 
-def describe_prints(prints: dict[str, int]) -> str:
-    """`2 printing, 1 pending`; a dash when there are none."""
-    return ", ".join(f"{number} {status}" for status, number in prints.items() if number) or "-"
-
-
 def _show_list(jobs: Sequence[JobSummary]) -> None:
-    listed = table(
-        "Job", "Status", "Copies", "Prints", "Model", "Material", "Priority", "Submitted",
-        "Attention", right=("Copies", "Priority"),
-    )  # fmt: skip
-    for job in jobs:
-        add_row(
-            listed,
-            job.id,
-            _status(job.status if job.paid else f"{job.status}, not paid"),
-            job.copies,
-            describe_prints(job.prints),
-            job.model,
-            job.material,
-            job.priority,
-            moment(job.submitted_at),
-            job.attention,
-        )
+    rows = [_job_cells(job) for job in jobs]
+    hidden = () if console().width >= WIDE else _HIDDEN_WHERE_NARROW
+    titles = [title for title in rows[0] if title not in hidden]
+    listed = table(*titles, right=("Copies", "Priority"))
+    for row in rows:
+        add_row(listed, *(row[title] for title in titles))
     show(listed)
 
 
+def _job_cells(job: JobSummary) -> dict[str, RenderableType | int | None]:
+    return {
+        "Job": job.id,
+        "Status": _status(job.status if job.paid else f"{job.status}, not paid"),
+        "Copies": job.copies,
+        "Prints": describe_prints(job.prints),
+        "Model": job.model,
+        "Material": job.material,
+        "Priority": job.priority,
+        "Submitted": moment(job.submitted_at),
+        "Attention": job.attention,
+    }
+
+
 def _job_parts(job: JobSummary) -> list[RenderableType]:
-    paid = "paid" if job.paid else "not paid"
     order = f"priority {job.priority or 0}, taken in {moment(job.paid_at)}"
     lines = [
-        f"job {job.id}: {job.status}, {paid}, {order}",
+        f"job {job.id}: {job.status}, {describe_payment(job.paid)}, {order}",
         f"{count(job.copies, 'copy', 'copies')}: {describe_prints(job.prints)}",
         f"model {job.model or 'any'}, material {job.material or 'any'}",
         f"submitted {moment(job.submitted_at)}, completed {moment(job.completed_at)}",
@@ -181,7 +182,7 @@ def _copy_parts(copies: Sequence[CopyDetails], reasons: dict[int, str]) -> list[
             made,
             copy.print_id,
             _status(copy.status),
-            _printer(copy.printer_id, copy.printer),
+            None if copy.printer_id is None else name_of_printer(copy.printer_id, copy.printer),
             moment(copy.started_at),
             moment(copy.finished_at),
             reasons.get(copy.print_id),
@@ -202,9 +203,9 @@ def _attempt_parts(copies: Sequence[CopyDetails]) -> list[RenderableType]:
             made,
             print_id,
             attempt.number,
-            _printer(attempt.printer_id, attempt.printer),
+            name_of_printer(attempt.printer_id, attempt.printer),
             attempt.state,
-            percent(_share_done(attempt)),
+            percent(share_done(attempt)),
             moment(attempt.claimed_at),
             moment(attempt.started_at),
             moment(_end(attempt)),
@@ -213,20 +214,8 @@ def _attempt_parts(copies: Sequence[CopyDetails]) -> list[RenderableType]:
     return [Text(), Text("attempts", style="bold"), made]
 
 
-def _share_done(attempt: AttemptDetails) -> float:
-    """What was stored last may be older than the end of the print."""
-    complete = attempt.state in (AttemptState.FINISHED, AttemptState.CLEARED)
-    return 1.0 if complete else attempt.progress
-
-
 def _end(attempt: AttemptDetails) -> datetime | None:
     return attempt.finished_at or attempt.ended_at
-
-
-def _printer(printer_id: int | None, name: str | None) -> str | None:
-    if printer_id is None or name is not None:
-        return name
-    return f"printer {printer_id}, removed"
 
 
 def _status(status: str) -> Text:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import re
 import sys
 from collections.abc import Iterable
 from datetime import datetime
@@ -21,6 +22,9 @@ UNIT_BYTES = 1024
 ROUNDING = 1e-9
 #: How often a print is told to have come further until it is done.
 STEPS = 10
+
+#: Blanks at the end of a line, also where a style ends there.
+_BLANKS = re.compile(r" +(?=(?:\x1b\[0m| )*$)")
 
 
 def console(stream: TextIO | None = None) -> Console:
@@ -45,8 +49,13 @@ def can_animate(stream: TextIO | None = None) -> bool:
 def show(*renderables: RenderableType) -> None:
     """Print for people."""
     target = console()
-    for renderable in renderables:
-        target.print(renderable)
+    with target.capture() as printed:
+        for renderable in renderables:
+            target.print(renderable)
+    # Tables fill their last column up with blanks, which only get into the way of what is copied.
+    for line in printed.get().splitlines():
+        print(_BLANKS.sub("", line))
+    sys.stdout.flush()
 
 
 def show_line(text: str) -> None:

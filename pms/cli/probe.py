@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING
 
 from pms import __version__
 from pms.cli import command
-from pms.cli.arguments import Parser, add_command, add_commands, add_completion, name, new_parser
+from pms.cli.arguments import (
+    MixingParser,
+    add_command,
+    add_commands,
+    add_completion,
+    name,
+    new_parser,
+)
 from pms.cli.probe_commands import add_actions, add_looks
 from pms.cli.probe_target import add_target
 from pms.cli.report_commands import add_reports
@@ -33,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def build_parser() -> argparse.ArgumentParser:
     """The whole tree of commands."""
-    parser = new_parser(PROGRAM, _DESCRIPTION, _EXAMPLES, Parser)
+    parser = new_parser(PROGRAM, _DESCRIPTION, _EXAMPLES, MixingParser)
     parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
     commands = add_commands(parser)
     _add_check(commands)

@@ -134,7 +134,10 @@ pms-probe upload --printer mk4-1 part.gcode --to tests/part.gcode --overwrite"""
     add_target(upload)
     upload.add_argument("file", metavar="FILE", type=Path, help="a G-code file of this host")
     upload.add_argument(
-        "--to", metavar="PATH", type=name, help="its path on OctoPrint (default: its name)"
+        "--to",
+        metavar="PATH",
+        type=name,
+        help="its path on OctoPrint, or a folder with / at its end (default: its name)",
     )
     upload.add_argument(
         "--overwrite", action="store_true", help="replace a file that is there already"

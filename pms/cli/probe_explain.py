@@ -19,38 +19,32 @@ from pms.cli.copy_account import Facts
 from pms.cli.explanation import Explanation, Story, Try, explain
 from pms.cli.output import count, moment, percent, show, show_json, visible
 from pms.cli.session import ask_coordinator, read_settings
-from pms.cli.storage import found_database
+from pms.cli.storage import existing_database
 from pms.config import Settings
 from pms.coordinator.assignments import views
 from pms.coordinator.farm import Farm
 from pms.domain.scheduling import schedule
-from pms.errors import NotFoundError, PMSError
+from pms.errors import PMSError
 from pms.store import attempts, events, job_overview, printers, queue
 
 #: Lines of a job's diary that are looked through.
 DIARY_LIMIT = 10_000
-NOTHING_TO_DO = "nothing: it goes on by itself"
+NOTHING_TO_DO, GOES_ON = "nothing", "nothing: it goes on by itself"
 
 
 def explain_command(options: argparse.Namespace) -> int:
     """Explain a job, or one of its prints."""
     settings = read_settings()
-    with found_database(settings) as database:
-        if database is None:
-            raise NotFoundError(
-                f"there is no database in {settings.data_dir}: set PMS_DATA_DIR or"
-                " DATABASE_CONNECTION_STRING as the coordinator has it"
-            )
-        with database.read() as connection:
-            job_id = _job_id(connection, options.what, options.id)
-            facts = read_facts(connection, settings, job_id, datetime.now(UTC))
+    with existing_database(settings) as database, database.read() as connection:
+        job_id = _job_id(connection, options.what, options.id)
+        facts = read_facts(connection, settings, job_id, datetime.now(UTC))
     told = explain(dataclasses.replace(facts, coordinator_problem=_problem(settings)))
     if options.what == "print":
         told = only_print(told, options.id)
     if options.json:
         show_json(as_json(told))
     else:
-        show(*_parts(told, at_length=options.what == "print"))
+        show_explanation(told, at_length=options.what == "print")
     return 0
 
 
@@ -103,6 +97,11 @@ def as_json(told: Explanation) -> dict[str, Any]:
 # -- for people ------------------------------------------------------------------------------
 
 
+def show_explanation(told: Explanation, *, at_length: bool = False) -> None:
+    """Print it; `at_length`: with every step of a try."""
+    show(*_parts(told, at_length=at_length))
+
+
 def _parts(told: Explanation, *, at_length: bool) -> Iterator[RenderableType]:
     yield Text(f"job {told.job_id}: {told.summary}", style="bold")
     if told.attention:
@@ -115,7 +114,8 @@ def _parts(told: Explanation, *, at_length: bool) -> Iterator[RenderableType]:
     for number, step in enumerate(told.todo, start=1):
         yield _indented(f"{number}. {step}")
     if not told.todo:
-        yield _indented(NOTHING_TO_DO)
+        is_over = all(story.account.over for story in told.copies)
+        yield _indented(NOTHING_TO_DO if is_over else GOES_ON)
 
 
 def _alike(stories: Sequence[Story]) -> Iterator[list[Story]]:

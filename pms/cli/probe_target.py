@@ -69,19 +69,19 @@ def all_targets() -> list[Target]:
     """Every printer of the database; their API keys are masked from now on."""
     # Not above: a URL needs no database, and its libraries take long to import.
     from pms.cli.session import read_settings
-    from pms.cli.storage import open_database
+    from pms.cli.storage import existing_database
     from pms.store import catalog
 
-    with open_database(read_settings()) as database, database.read() as connection:
+    with existing_database(read_settings()) as database, database.read() as connection:
         return [_target(access) for access in catalog.all_access(connection)]
 
 
 def _stored(printer: str, api_key: str | None) -> Target:
     from pms.cli.session import read_settings
-    from pms.cli.storage import open_database
+    from pms.cli.storage import existing_database
     from pms.store import catalog, printers
 
-    with open_database(read_settings()) as database, database.read() as connection:
+    with existing_database(read_settings()) as database, database.read() as connection:
         access = catalog.access(connection, printers.find(connection, printer))
     return _target(access, api_key)
 

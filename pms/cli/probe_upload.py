@@ -34,7 +34,7 @@ class Upload:
 def upload(options: argparse.Namespace) -> int:
     """Store the file; it is neither selected nor printed."""
     local: Path = options.file
-    remote = options.to.strip("/") if options.to else local.name
+    remote = remote_path(options.to or "", local.name)
     with open_session(options) as session:
         _check(session, remote, overwrite=options.overwrite)
         done = send(session, local, remote, overwrite=options.overwrite)
@@ -46,6 +46,12 @@ def upload(options: argparse.Namespace) -> int:
             f"{done.path}: {data_size(done.size)} in {done.seconds:.2f} s, {speed}/s, SHA-1 agrees"
         )
     return 0
+
+
+def remote_path(wanted: str, name: str) -> str:
+    """Where a file goes on OctoPrint: a path, or a folder with a slash at its end."""
+    folder, _, last = wanted.rpartition("/")
+    return "/".join(filter(None, [folder.strip("/"), last or name]))
 
 
 def _check(session: ProbeSession, remote: str, *, overwrite: bool) -> None:

@@ -48,6 +48,11 @@ def remedy(printer: PrinterRow, state: PrinterState) -> str | None:
     return None
 
 
+def take_off(printer: PrinterRow) -> str:
+    """What becomes of a part that is complete."""
+    return _REMEDIES[PrinterState.FINISHED].format(name=shlex.quote(printer.name))
+
+
 def clear(printer: PrinterRow) -> str:
     """How its bed becomes free."""
     return _OCCUPIED.format(name=shlex.quote(printer.name))

@@ -9,7 +9,7 @@ from pathlib import Path
 from sqlalchemy import make_url
 
 from pms.config import Settings
-from pms.errors import SettingsError
+from pms.errors import NotFoundError, SettingsError
 from pms.store.database import Database
 from pms.store.schema import check_migrated, check_openfarm, create_openfarm, migrate
 
@@ -50,6 +50,18 @@ def found_database(settings: Settings) -> Iterator[Database | None]:
         yield database
     finally:
         database.close()
+
+
+@contextmanager
+def existing_database(settings: Settings) -> Iterator[Database]:
+    """The same for what makes no sense without a database; raises NotFoundError, too."""
+    with found_database(settings) as database:
+        if database is None:
+            raise NotFoundError(
+                f"there is no database in {settings.data_dir}: set PMS_DATA_DIR or"
+                " DATABASE_CONNECTION_STRING as the coordinator has it"
+            )
+        yield database
 
 
 def prepare_folder(settings: Settings) -> None:

@@ -134,3 +134,12 @@ def test_secrets_of_the_environment_are_masked(commands: Commands, tmp_path: Pat
     bundle, _ = bundled(commands, tmp_path, "--log", log)
     bundle.assert_without(planted.values())
     assert "in json form: <***>" in bundle.texts["logs/1-pms.log.txt"]
+
+
+def test_the_present_folder_is_no_secret(commands: Commands, tmp_path: Path) -> None:
+    folders = {"PWD": "/srv/farm", "OLDPWD": "/srv"}
+    commands.environment |= folders | {"DB_PWD": "swordfish-7"}
+    log = tmp_path / "pms.log"
+    log.write_text("/srv/farm/part.gcode is gone, swordfish-7 too\n")
+    bundle, _ = bundled(commands, tmp_path, "--log", log)
+    assert bundle.texts["logs/1-pms.log.txt"] == "/srv/farm/part.gcode is gone, *** too\n"

@@ -210,6 +210,17 @@ def test_a_job_gets_a_priority_once_it_is_paid(
     assert "has to be paid first" in commands.refused("job", "priority", job_id + 1, 1)
 
 
+def test_a_narrow_terminal_shows_less_of_each_job(
+    commands: Commands, store: Database, tmp_path: Path
+) -> None:
+    commands.quickly("submit", gcode_file(tmp_path))
+    for columns, more in (("80", []), ("120", ["Model", "Material", "Priority"])):
+        commands.environment["COLUMNS"] = columns
+        titles, job = commands.quickly("job", "list").splitlines()
+        assert [title for title in ("Model", "Material", "Priority") if title in titles] == more
+        assert job.split()[:2] == ["1", "operatorApproved"]
+
+
 # -- the diary ----------------------------------------------------------------------
 
 
@@ -446,6 +457,9 @@ def test_a_waiting_job_is_explained_from_the_database(
     assert "there is no print 99" in commands.refused("pms-probe", "explain", "print", 99)
 
 
-def test_explaining_makes_no_database(commands: Commands) -> None:
-    assert "there is no database" in commands.refused("pms-probe", "explain", "job", 1)
+@pytest.mark.parametrize(
+    "line", ["explain job 1", "state --printer mk4-1", "check --printer mk4-1", "check --all"]
+)
+def test_looking_makes_no_database(commands: Commands, line: str) -> None:
+    assert "there is no database" in commands.refused("pms-probe", *line.split())
     assert not commands.data_dir.exists()

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from pms.cli import completion
 from tests.support.commands import command_line
 from tests.support.programs import find_program
 from tests.support.terminal import Terminal
@@ -74,3 +75,10 @@ def test_the_shell_completes_commands_options_choices_and_files(
             terminal.press(f"{typed}\t")
             terminal.wait_for(f"{PROMPT}{completed}")
             terminal.press(KILL_LINE)
+
+
+@pytest.mark.parametrize("shell", ["zsh", "fish"])
+def test_a_command_comes_with_its_summary(shell: str) -> None:
+    made = completion.script("pms-probe", shell)
+    assert "find out why a printer does not print" in made
+    assert "Nothing but OctoPrint is needed" not in made

@@ -4,6 +4,7 @@ import argparse
 import importlib
 import io
 import json
+import re
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -12,6 +13,7 @@ from typing import Any
 
 import pytest
 from rich.console import Console
+from rich.text import Text
 
 from pms.bus import messages as bus
 from pms.bus.messages import Event, Telemetry, Temperature
@@ -21,7 +23,7 @@ from pms.cli.events import describe as describe_event
 from pms.cli.farm_view import attention_lines, overview, percent_in_steps, queue_lines
 from pms.cli.gcode_intake import taken_in
 from pms.cli.jobs import NO_COORDINATOR, waiting_reasons
-from pms.cli.output import duration, percent, visible
+from pms.cli.output import add_row, duration, percent, show, table, visible
 from pms.cli.picture import changes, overlay
 from pms.domain.states import PrinterState
 from pms.errors import (
@@ -220,6 +222,23 @@ def test_percentages_are_complete_only_at_the_end(share: float | None, words: st
 
 def test_control_characters_are_shown_not_obeyed() -> None:
     assert visible("a\x1b[31m\nb ü") == "a\\x1b[31m\\nb ü"
+
+
+@pytest.mark.parametrize("colours", [False, True])
+def test_no_line_ends_in_blanks(
+    colours: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    if colours:
+        monkeypatch.setenv("FORCE_COLOR", "1")
+    made = table("Name", "Words")
+    add_row(made, "a", Text("short", style="green"))
+    add_row(made, "b", "rather long")
+    show(made, Text(), Text("end ", style="bold"))
+    output = capsys.readouterr().out
+    assert ("\x1b[32m" in output) == colours
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", output)
+    assert plain.splitlines() == ["Name  Words", "a     short", "b     rather long", "", "end"]
 
 
 def test_events_are_lines() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from pms.cli.copy_account import Account, Facts
 from pms.cli.explanation import Step, explain
-from pms.cli.probe_explain import only_print
+from pms.cli.probe_explain import only_print, show_explanation
 from pms.domain.scheduling import MaterialMatch, Need, PrinterView, Schedule, WaitingPrint, schedule
 from pms.domain.states import Bed, PrinterState
 from pms.store.events import EventRow
@@ -240,7 +240,8 @@ def test_a_copy_that_came_back_says_why() -> None:
 @pytest.mark.parametrize("status", ["cancelled", "rejected", "completed"])
 def test_a_copy_of_a_closed_job_never_starts(status: str) -> None:
     known = facts([copy()], printer(1), job=replace(JOB, status=status))
-    assert account(known) == Account(summary="never starts", why=f"the job is {status}", since=NOON)
+    told = account(known)
+    assert (told.summary, told.why, told.over) == ("never starts", f"the job is {status}", True)
 
 
 def test_a_print_that_pms_does_not_know_is_not_in_the_queue() -> None:
@@ -345,6 +346,15 @@ def test_a_copy_that_is_over_says_how_it_ended(
     told = account(facts([copy(status, *tries)], printer(1)))
     assert told.summary == summary
     assert told.todo == []
+    assert told.over == (status != "printing")
+
+
+def test_a_cancelled_copy_may_lie_on_a_bed() -> None:
+    cancelled = copy("cancelled", attempt("cancelled", ended_at=at(90)))
+    occupied = printer(1, bed=Bed.OCCUPIED, bed_print_id=7)
+    clear = "empty the bed of mk4-1, then `pms-coordinator clear mk4-1`"
+    assert account(facts([cancelled], occupied)).todo == [clear]
+    assert account(facts([cancelled], replace(occupied, bed_print_id=8))).todo == []
 
 
 def test_a_failed_copy_leaves_a_bed_and_perhaps_a_suspended_printer() -> None:
@@ -428,3 +438,19 @@ def test_one_print_is_told_with_its_own_steps_and_the_jobs() -> None:
     told = only_print(explain(facts([mine, other], printer(1), coordinator_problem="none")), 8)
     assert [story.print_id for story in told.copies] == [8]
     assert told.todo == ["none", "`pms-coordinator resume 8`, or resume it at OctoPrint"]
+
+
+@pytest.mark.parametrize(
+    ("copies", "last_line"),
+    [
+        ([copy(), copy("cancelled", print_id=8)], "nothing: it goes on by itself"),
+        ([copy("completed"), copy("cancelled", print_id=8)], "nothing"),
+        ([], "nothing"),
+    ],
+)
+def test_only_what_is_not_over_goes_on_by_itself(
+    copies: list[CopyDetails], last_line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    job = JOB if copies else replace(JOB, status="cancelled")
+    show_explanation(explain(facts(copies, printer(1, PrinterState.PRINTING), job=job)))
+    assert capsys.readouterr().out.splitlines()[-1].strip() == last_line

@@ -12,6 +12,7 @@ import pytest
 from pms.bus.messages import Temperature
 from pms.cli import probe_gcode, probe_print
 from pms.cli.arguments import options_first
+from pms.cli.confirm import confirm
 from pms.cli.output import data_size
 from pms.cli.probe import build_parser
 from pms.cli.probe_belief import Belief, Unknown
@@ -21,8 +22,10 @@ from pms.cli.probe_feed import Picture, calls_for_a_look, heard, notices
 from pms.cli.probe_files import walk
 from pms.cli.probe_orders import CONNECT_GRACE_S, Order, is_so, objection, outcome, question
 from pms.cli.probe_sight import Sight, describe
+from pms.cli.probe_upload import remote_path
 from pms.domain.observation import ACTIVE, Activity, FileFacts, Observation
 from pms.domain.states import AttemptState, Bed
+from pms.errors import RefusedError
 from pms.probe.latency import Latency, round_trips
 from pms.store.attempts import Attempt
 from pms.store.printers import PrinterRow
@@ -101,13 +104,21 @@ def test_a_printer_takes_the_place_of_the_url() -> None:
         "bench http://a --size 0",
         "gcode http://a M115 --timeout 0",
         "watch http://a --jsn",
+        "explain job 1 2",
     ],
 )
 def test_wrong_usage(line: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         build_parser().parse_args(line.split())
+    command = line.partition(" ")[0]
     assert ended.value.code == 2
-    assert "usage: pms-probe" in capsys.readouterr().err
+    assert f"usage: pms-probe {command} " in capsys.readouterr().err
+
+
+def test_nobody_can_be_asked_where_stdin_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", None)
+    with pytest.raises(RefusedError, match="nobody can be asked"):
+        confirm("Do it", yes=False)
 
 
 # -- orders -------------------------------------------------------------------------
@@ -369,6 +380,22 @@ def test_which_files_are_not_needed(
     found = unneeded([file], None, states, NOW.timestamp())
     assert found == ([] if reason is None else [Unneeded(file.path, 10, reason)])
     assert unneeded([file], file.path, states, NOW.timestamp()) == []
+
+
+@pytest.mark.parametrize(
+    ("wanted", "path"),
+    [
+        ("", "part.gcode"),
+        ("other.gcode", "other.gcode"),
+        ("/other.gcode", "other.gcode"),
+        ("a/b/other.gcode", "a/b/other.gcode"),
+        ("a/b/", "a/b/part.gcode"),
+        ("/a/", "a/part.gcode"),
+        ("/", "part.gcode"),
+    ],
+)
+def test_where_a_file_goes(wanted: str, path: str) -> None:
+    assert remote_path(wanted, "part.gcode") == path
 
 
 def test_the_tree_has_folders_first_and_no_empty_ones() -> None:

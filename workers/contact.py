@@ -24,6 +24,9 @@ UNAUTHORIZED_RETRY_S = 60.0
 LONGEST_BACKOFF_S = 60.0
 #: How soon to look again at a printer that is not connected, if push would not tell.
 LOST_LOOK_S = 2.0
+#: How long an OctoPrint whose push is silent may take for an answer. Together with the silence
+#: that is noticed, a server that hangs is known as such within 10 s.
+ANSWER_PATIENCE_S = 2.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,9 @@ class Contact:
         self.next_look_at = 0.0
         #: A look was asked for whatever goes wrong, and has not been sent yet.
         self._urgent = False
+        self._suspect = ""
+        #: By when an OctoPrint that may hang has to answer; infinite for any other.
+        self.answer_by = float("inf")
         self.observation: Observation | None = None
         self.trouble: Trouble | None = None
         #: Since when OctoPrint or its printer has been out of reach; None: both are there.
@@ -79,6 +85,7 @@ class Contact:
     def seen(self, observation: Observation, now: float) -> None:
         """OctoPrint has answered."""
         self.observation = observation
+        self.answer_by = float("inf")
         self.trouble = None
         self._failures = 0
         self._refused_since = None
@@ -93,6 +100,7 @@ class Contact:
 
     def failed(self, failure: CallFailed, now: float) -> None:
         """OctoPrint could not be asked."""
+        self.answer_by = float("inf")
         self.lost_since = self.lost_since if self.lost_since is not None else now
         if failure.kind is FailureKind.UNAUTHORIZED:
             self.trouble = Trouble(PrinterState.UNAUTHORIZED, failure.text)
@@ -118,6 +126,29 @@ class Contact:
             self._refused_since = now
         is_dead = now - self._refused_since >= RESTART_PATIENCE_S
         return (DEAD_RETRY_S if is_dead else REFUSED_RETRY_S) * (0.5 + self._random())
+
+    # -- a server that may hang ---------------------------------------------------
+
+    def suspect(self, address: str, now: float) -> None:
+        """Push has fallen silent: look, and do not wait for the answer as long as usual."""
+        if self.trouble is None:
+            self.want_look(now)
+            self._suspect = address
+            self.answer_by = now + ANSWER_PATIENCE_S
+
+    def another_call_succeeded(self, now: float) -> None:
+        """OctoPrint answered just now, so the look that had to wait for that gets its time."""
+        if self.answer_by < float("inf"):
+            self.answer_by = now + ANSWER_PATIENCE_S
+
+    def miss_answer(self, now: float) -> None:
+        """Take an OctoPrint that has not answered in time for lost, until a look has ended."""
+        if now < self.answer_by:
+            return
+        self.answer_by = float("inf")
+        self.lost_since = self.lost_since if self.lost_since is not None else now
+        detail = f"{self._suspect} gives no answer; OctoPrint may hang"
+        self.trouble = Trouble(PrinterState.UNREACHABLE, detail)
 
     # -- the serial connection ----------------------------------------------------
 

@@ -15,7 +15,14 @@ from pms.domain.states import RUNNING_STATES, UNSTARTED_STATES
 from workers.condition import Condition, condition
 from workers.contact import Contact
 from workers.housekeeping import Housekeeping
-from workers.push_frames import PushChanged, PushClosed, PushOpened, PushSnapshot, PushStimulus
+from workers.push_frames import (
+    PushChanged,
+    PushClosed,
+    PushOpened,
+    PushSilent,
+    PushSnapshot,
+    PushStimulus,
+)
 from workers.steps import (
     AbortTransfer,
     Action,
@@ -150,6 +157,8 @@ class Printer:
                 self._task.doubt.settle()
             return self._settle([], now)
         self._contact.want_look(now.monotonic)
+        if failure is None:
+            self._contact.another_call_succeeded(now.monotonic)
         if isinstance(outcome, Stock):
             self._housekeeping.took_stock(outcome, now)
         events: Iterable[Event] = ()
@@ -208,6 +217,8 @@ class Printer:
                 self._contact.push_opened()
             case PushClosed():
                 self._contact.push_closed(now.monotonic)
+            case PushSilent(address=address):
+                self._contact.suspect(address, now.monotonic)
             case PushChanged(kind=kind):
                 self._contact.want_look(now.monotonic)
                 self._suspect_start(kind == "PrintStarted")
@@ -219,6 +230,7 @@ class Printer:
 
     def tick(self, now: Moment) -> list[Action]:
         """A deadline has passed."""
+        self._contact.miss_answer(now.monotonic)
         return self._settle([], now)
 
     # -- conclusions ----------------------------------------------------------------
@@ -326,7 +338,10 @@ class Printer:
     def next_deadline(self) -> float:
         """When `tick` should be called at the latest, monotonic seconds."""
         lost_since, task = self._contact.lost_since, self._task
-        deadlines = [float("inf")] if self._call is not None else [self._next_call_at()]
+        # An answer may be overdue while the call is still under way.
+        deadlines = [self._contact.answer_by]
+        if self._call is None:
+            deadlines.append(self._next_call_at())
         if self._briefed and lost_since is not None and task and task.is_unstarted:
             deadlines.append(lost_since + LOST_PATIENCE_S)
         return min(deadlines)

@@ -15,7 +15,14 @@ from workers.address import normalize_address
 from workers.octoprint import OctoPrint, Session
 from workers.octoprint_errors import BadAddress, OctoPrintError, Rejected
 from workers.push_connection import PushConnection, PushTiming
-from workers.push_frames import PushChanged, PushClosed, PushOpened, PushSnapshot, PushStimulus
+from workers.push_frames import (
+    PushChanged,
+    PushClosed,
+    PushOpened,
+    PushSilent,
+    PushSnapshot,
+    PushStimulus,
+)
 from workers.push_socket import PushSocket
 
 __all__ = [
@@ -23,6 +30,7 @@ __all__ = [
     "PushClosed",
     "PushListener",
     "PushOpened",
+    "PushSilent",
     "PushSnapshot",
     "PushStimulus",
     "PushTiming",

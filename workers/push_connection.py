@@ -15,6 +15,7 @@ from workers.push_frames import (
     EVENTS,
     PushChanged,
     PushOpened,
+    PushSilent,
     PushStimulus,
     read_frame,
     snapshot,
@@ -36,9 +37,48 @@ class PushTiming:
 
     #: For connecting, for the handshake, and from the log-in to the first picture.
     open_timeout_s: float = 5.0
-    ping_interval_s: float = 15.0
+    #: How long to wait for something to come, or for the answer to a ping, before the next one.
+    ping_interval_s: float = 2.0
+    #: A server that has been silent for so long may hang: two pings are unanswered.
+    suspect_s: float = 5.5
     #: A connection that has been silent for so long is dead; OctoPrint answers every ping.
     stale_s: float = 35.0
+
+
+class Silence:
+    """How long nothing has come, and what is to be done about it; monotonic seconds."""
+
+    def __init__(self, timing: PushTiming, now: float) -> None:
+        self._timing = timing
+        self.broken(now)
+
+    def broken(self, now: float) -> None:
+        """Something has come."""
+        self._since = now
+        self._ping_at = now + self._timing.ping_interval_s
+        self._suspect_at = now + self._timing.suspect_s
+
+    def lasts_s(self, now: float) -> float:
+        """Since something came last."""
+        return now - self._since
+
+    def calls_for_ping(self, now: float) -> bool:
+        """Whether to ask for a sign of life now, which counts as done."""
+        if now < self._ping_at:
+            return False
+        self._ping_at = now + self._timing.ping_interval_s
+        return True
+
+    def becomes_suspect(self, now: float) -> bool:
+        """Whether it has just lasted too long; true once."""
+        if now < self._suspect_at:
+            return False
+        self._suspect_at = float("inf")
+        return True
+
+    def next_deadline(self) -> float:
+        """When one of these is to be asked at the latest."""
+        return min(self._ping_at, self._suspect_at, self._since + self._timing.stale_s)
 
 
 class PushConnection:
@@ -82,20 +122,21 @@ class PushConnection:
 
     def _read(self) -> NoReturn:
         now = time.monotonic()
-        heard_at, open_by = now, now + self._timing.open_timeout_s
-        ping_at = now + self._timing.ping_interval_s
+        silence, open_by = Silence(self._timing, now), now + self._timing.open_timeout_s
         while True:
-            due = min(ping_at, heard_at + self._timing.stale_s)
+            due = silence.next_deadline()
             due = due if self.opened else min(due, open_by)
             data = self._socket.receive(max(0.0, due - now))
             now = time.monotonic()
-            heard_at = heard_at if data is None else now
+            if data is not None:
+                silence.broken(now)
             if data:
                 self._frame(data)
-            self._check_alive(now - heard_at, now - open_by)
-            if now >= ping_at:
+            self._check_alive(silence.lasts_s(now), now - open_by)
+            if silence.becomes_suspect(now):
+                self._emit(PushSilent(address=self._socket.address))
+            if silence.calls_for_ping(now):
                 self._socket.ping()
-                ping_at = now + self._timing.ping_interval_s
 
     def _check_alive(self, silent_s: float, late_s: float) -> None:
         if silent_s >= self._timing.stale_s:

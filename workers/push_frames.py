@@ -44,6 +44,13 @@ class PushClosed(Stimulus, frozen=True, kw_only=True):
     reason: str
 
 
+class PushSilent(Stimulus, frozen=True, kw_only=True):
+    """Nothing comes any more, no answer to a ping either; said once until something comes."""
+
+    #: Of the OctoPrint.
+    address: str
+
+
 class PushChanged(Stimulus, frozen=True, kw_only=True):
     """Something happened that makes a look worthwhile; `kind` is one of EVENTS."""
 
@@ -70,7 +77,7 @@ class PushSnapshot(Stimulus, frozen=True, kw_only=True):
     heaters: dict[str, Temperature] = {}
 
 
-PushStimulus = PushOpened | PushClosed | PushChanged | PushSnapshot
+PushStimulus = PushOpened | PushClosed | PushSilent | PushChanged | PushSnapshot
 
 
 class Flags(Answer, frozen=True):

@@ -134,7 +134,8 @@ def _check_replaced(shop: PrintShop, work: Work, n: int) -> None:
 
 
 def test_octoprint_silent_in_mid_print(shop: PrintShop) -> None:
-    shop.coordinator.environment["PMS_HTTP_TIMEOUT"] = "2"
+    """Push falls silent: nothing else tells in time, because no look is due and none ends."""
+    shop.coordinator.environment |= {"PMS_POLL_INTERVAL": "300", "PMS_HTTP_TIMEOUT": "60"}
     shop.start()
     struck, other = shop.order(0, 4.0), shop.order(1, 4.0)
     shop.wait_printing(struck, other)
@@ -143,6 +144,7 @@ def test_octoprint_silent_in_mid_print(shop: PrintShop) -> None:
     server.freeze()
     unreachable = shop.wait_for(0, "unreachable")
     assert unreachable["bed"] == "occupied"
+    assert "may hang" in unreachable["detail"]
     shop.wait_completed(other)
     assert shop.statuses(struck) == ["printing"]
     server.thaw()

@@ -6,7 +6,7 @@ import pytest
 
 from pms.domain.observation import Activity, Observation
 from pms.domain.states import PrinterState
-from workers.contact import Contact
+from workers.contact import ANSWER_PATIENCE_S, Contact, Trouble
 from workers.steps import CallFailed, FailureKind
 
 POLL_S = 10.0
@@ -195,6 +195,92 @@ def test_lost_counts_from_the_first_sign() -> None:
     assert touch.lost_since == NOW + 1
     ok(touch, A.OPERATIONAL, NOW + 4)
     assert touch.lost_since is None
+
+
+# -- a server that may hang ---------------------------------------------------------------
+
+HANGS = Trouble(PrinterState.UNREACHABLE, "http://printer gives no answer; OctoPrint may hang")
+LATE_S = ANSWER_PATIENCE_S
+
+
+def suspected(touch: Contact) -> Contact:
+    """It was well, push is silent since NOW, and the look that follows is under way."""
+    ok(touch)
+    touch.suspect("http://printer", NOW)
+    assert touch.look_is_due(NOW)
+    touch.look_sent()
+    return touch
+
+
+@pytest.mark.parametrize(
+    ("after", "trouble", "lost_since"),
+    [
+        (0.0, None, None),
+        (LATE_S - 0.1, None, None),
+        (LATE_S, HANGS, NOW + LATE_S),
+        (LATE_S + 5, HANGS, NOW + LATE_S + 5),
+    ],
+)
+def test_a_suspect_that_does_not_answer_soon_is_lost(
+    after: float, trouble: Trouble | None, lost_since: float | None
+) -> None:
+    touch = suspected(contact())
+    touch.miss_answer(NOW + after)
+    assert (touch.trouble, touch.lost_since) == (trouble, lost_since)
+
+
+@pytest.mark.parametrize("answered_after", [0.0, LATE_S - 0.1])
+def test_a_suspect_that_answers_was_none(answered_after: float) -> None:
+    touch = suspected(contact())
+    touch.seen(seen(), NOW + answered_after)
+    touch.miss_answer(NOW + 60)
+    assert (touch.trouble, touch.lost_since) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("kind", "wait"), [(REFUSED, 1.0), (UNREACHABLE, 0.5), (UNAUTHORIZED, 60.0)]
+)
+@pytest.mark.parametrize("failed_after", [1.0, LATE_S + 5])
+def test_the_look_under_way_counts_as_usual(
+    failed_after: float, kind: FailureKind, wait: float
+) -> None:
+    touch = suspected(contact())
+    touch.miss_answer(NOW + min(failed_after, LATE_S))
+    assert not touch.look_is_due(1e9)
+    touch.failed(failure(kind), NOW + failed_after)
+    touch.miss_answer(NOW + failed_after)
+    assert touch.trouble is not None
+    assert touch.trouble.detail == f"it is {kind.name}"
+    assert touch.lost_since == NOW + min(failed_after, LATE_S)
+    assert touch.next_look_at == NOW + failed_after + wait
+
+
+def test_a_late_answer_clears_a_suspect() -> None:
+    touch = suspected(contact())
+    touch.miss_answer(NOW + LATE_S)
+    assert ok(touch, now=NOW + 9) == POLL_S
+    assert (touch.trouble, touch.lost_since) == (None, None)
+
+
+def test_one_that_is_lost_already_is_no_suspect() -> None:
+    touch = contact()
+    fail(touch, UNAUTHORIZED)
+    touch.suspect("http://printer", NOW)
+    assert not touch.look_is_due(NOW)
+    touch.miss_answer(NOW + 60)
+    assert touch.trouble is not None
+    assert touch.trouble.state is PrinterState.UNAUTHORIZED
+
+
+def test_the_look_behind_another_call_gets_its_time() -> None:
+    touch = suspected(contact())
+    touch.another_call_succeeded(NOW + 2)
+    touch.miss_answer(NOW + LATE_S)
+    assert touch.trouble is None
+    touch.miss_answer(NOW + 2 + LATE_S)
+    assert touch.trouble == HANGS
+    touch.another_call_succeeded(NOW + 6)
+    assert touch.answer_by == float("inf")
 
 
 # -- the serial connection ------------------------------------------------------------------

@@ -35,7 +35,14 @@ from tests.support.print_model import (
     Machine,
 )
 from workers.printer import Printer
-from workers.push_frames import PushChanged, PushClosed, PushOpened, PushSnapshot, PushStimulus
+from workers.push_frames import (
+    PushChanged,
+    PushClosed,
+    PushOpened,
+    PushSilent,
+    PushSnapshot,
+    PushStimulus,
+)
 from workers.steps import (
     AbortTransfer,
     Action,
@@ -60,6 +67,7 @@ DISTURBANCES = [
     "kill_worker",
     "open_push",
     "break_push",
+    "silence_push",
     "push_change",
     "push_picture",
     "print_on",
@@ -277,6 +285,10 @@ class Farm(RuleBasedStateMachine):
     def break_push(self) -> None:
         self.push(PushClosed(reason="gone"))
         self.push_open = False
+
+    def silence_push(self) -> None:
+        """Whether or not OctoPrint hangs."""
+        self.push(PushSilent(address="http://printer"))
 
     def push_change(self) -> None:
         if self.machine.up and not self.machine.hung:

@@ -34,12 +34,13 @@ from workers.octoprint import (
     Unreachable,
 )
 from workers.push import PushListener, rest_s
-from workers.push_connection import PushConnection, PushTiming
+from workers.push_connection import PushConnection, PushTiming, Silence
 from workers.push_frames import (
     EVENTS,
     PushChanged,
     PushClosed,
     PushOpened,
+    PushSilent,
     PushSnapshot,
     PushStimulus,
 )
@@ -71,6 +72,7 @@ def event(kind: str) -> dict[str, Any]:
 
 
 IDLE = PushSnapshot(state_text="Operational", printing=False, paused=False, operational=True)
+SILENT = PushSilent(address="http://printer")
 REAUTH = {"reauthRequired": {"reason": "stale"}}
 
 
@@ -270,10 +272,63 @@ class TestConversation:
         _, _, ended = play(picture(), b"", picture(), timing=PushTiming(stale_s=1e-9))
         assert ended == "the script is over"
 
+    @pytest.mark.parametrize(
+        ("frames", "reported"),
+        [
+            ([b"", picture()], [IDLE]),
+            ([None], [SILENT]),
+            ([None, None, None], [SILENT]),
+            ([None, b"", None], [SILENT, SILENT]),
+            ([None, picture(), None], [SILENT, IDLE, SILENT]),
+        ],
+    )
+    def test_a_silence_is_reported_once(
+        self, frames: list[dict[str, Any] | bytes | None], reported: list[PushStimulus]
+    ) -> None:
+        said, _, ended = play(picture(), *frames, timing=PushTiming(suspect_s=1e-9))
+        assert said == [PushOpened(), IDLE, *reported]
+        assert ended == "the script is over"
+
     def test_a_connection_without_a_picture_is_given_up(self) -> None:
         timing = PushTiming(open_timeout_s=0.0)
         _, _, ended = play({"connected": {}}, picture(), timing=timing)
         assert "may the api_key's user see the printer's status?" in ended
+
+
+class TestSilence:
+    """With the timing of PMS; seconds since something came last."""
+
+    @pytest.mark.parametrize(
+        ("seconds", "ping", "suspect", "next_deadline"),
+        [
+            (0.0, False, False, 2.0),
+            (1.9, False, False, 2.0),
+            (2.0, True, False, 4.0),
+            (3.9, True, False, 5.5),
+            (5.5, True, True, 7.5),
+            (34.0, True, True, 35.0),
+        ],
+    )
+    def test_what_it_calls_for(
+        self, seconds: float, ping: bool, suspect: bool, next_deadline: float
+    ) -> None:
+        silence = Silence(PushTiming(), 100.0)
+        now = 100.0 + seconds
+        assert silence.lasts_s(now) == pytest.approx(seconds)
+        assert silence.becomes_suspect(now) is suspect
+        assert silence.calls_for_ping(now) is ping
+        assert silence.next_deadline() == pytest.approx(100.0 + next_deadline)
+        assert not silence.becomes_suspect(now)
+        assert not silence.calls_for_ping(now)
+
+    def test_a_sign_of_life_ends_it(self) -> None:
+        silence = Silence(PushTiming(), 100.0)
+        assert silence.becomes_suspect(106.0)
+        silence.broken(107.0)
+        assert silence.lasts_s(108.0) == 1.0
+        assert not silence.calls_for_ping(108.9)
+        assert not silence.becomes_suspect(112.4)
+        assert silence.becomes_suspect(112.5)
 
 
 class TestResting:

@@ -22,6 +22,7 @@ from tests.support.worker_rig import (
     OFFLINE,
     OTHER,
     PATH,
+    PAUSE,
     PRINTS,
     REFUSED,
     STAGED,
@@ -39,7 +40,8 @@ from tests.support.worker_rig import (
     settled,
     snapshot,
 )
-from workers.push_frames import PushSnapshot
+from workers.contact import ANSWER_PATIENCE_S
+from workers.push_frames import PushSilent, PushSnapshot
 from workers.steps import (
     BeginTransfer,
     CallOutcome,
@@ -47,6 +49,7 @@ from workers.steps import (
     DeleteFile,
     Exit,
     Look,
+    PauseFile,
     ResumeFile,
     StartFile,
     WakePush,
@@ -239,6 +242,91 @@ def test_reconnect_asks_at_once() -> None:
     assert rig.call is None
     rig.command(bus.Reconnect())
     assert isinstance(rig.call, Look)
+
+
+SILENT = PushSilent(address="http://printer")
+
+
+def _hung(rig: Rig) -> Rig:
+    """Push is silent, and the look that follows is under way for too long."""
+    rig.push(SILENT)
+    assert isinstance(rig.call, Look)
+    assert rig.printer.next_deadline() == rig.now + ANSWER_PATIENCE_S
+    rig.wait(ANSWER_PATIENCE_S)
+    return rig
+
+
+@pytest.mark.parametrize(
+    ("outcome", "details"),
+    [
+        (IDLE, [(P.IDLE, "")]),
+        (LOST, [(P.UNREACHABLE, "no answer")]),
+        (NO_KEY, [(P.UNAUTHORIZED, "bad key")]),
+    ],
+)
+def test_an_octoprint_that_hangs_is_unreachable_before_its_look_ends(
+    outcome: CallOutcome, details: list[tuple[PrinterState, str]]
+) -> None:
+    rig = _hung(settled(ready()))
+    assert [(c.state, c.detail) for c in rig.conditions()] == [
+        (P.UNREACHABLE, "http://printer gives no answer; OctoPrint may hang")
+    ]
+    assert rig.count(Look) == 1
+    rig.wait(7.5)
+    rig.answer(outcome)
+    assert [(c.state, c.detail) for c in rig.conditions()] == details
+
+
+def test_silent_push_alone_changes_nothing() -> None:
+    rig = settled(printing())
+    for _ in range(20):
+        rig.push(SILENT)
+        rig.wait(ANSWER_PATIENCE_S - 0.1)
+        rig.answer(PRINTS)
+        rig.wait(ANSWER_PATIENCE_S)
+    assert rig.states() == []
+    assert rig.names() == []
+    assert rig.call is None
+
+
+def test_an_attempt_on_an_octoprint_that_hangs_stays_as_it_is() -> None:
+    rig = _hung(settled(printing()))
+    rig.wait(60)
+    rig.answer(LOST)
+    assert rig.states() == [P.UNREACHABLE, P.UNREACHABLE]
+    rig.look(PRINTS)
+    assert rig.states() == [P.PRINTING]
+    assert rig.names() == []
+
+
+def test_a_copy_that_has_not_started_leaves_an_octoprint_that_hangs() -> None:
+    rig = ready()
+    rig.command(order())
+    settled(rig)
+    rig.answer(IDLE)
+    _hung(rig)
+    rig.wait(14.9)
+    assert rig.names() == []
+    rig.wait(0.1)
+    [event] = rig.happened()
+    assert isinstance(event, bus.CommandRefused)
+    assert event.returned
+
+
+@pytest.mark.parametrize("outcome", [None, LOST])
+def test_a_look_follows_the_call_that_hung(outcome: CallOutcome) -> None:
+    rig = settled(printing())
+    rig.command(PAUSE)
+    rig.answer(PRINTS)
+    assert isinstance(rig.call, PauseFile)
+    rig.push(SILENT)
+    rig.wait(ANSWER_PATIENCE_S)
+    assert rig.states() == [P.UNREACHABLE]
+    rig.answer(outcome)
+    assert isinstance(rig.call, Look)
+    assert rig.states() == []
+    rig.answer(PRINTS)
+    assert rig.states() == [P.PRINTING]
 
 
 @pytest.mark.parametrize(

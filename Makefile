@@ -45,7 +45,7 @@ bench: $(INSTALLED) $(OCTOPRINT_INSTALLED) servers ## Measure every budget in 20
 	$(ENVIRONMENT)/bin/python -m bench $(if $(QUICK),--scale quick) $(ARGS)
 
 chaos: $(INSTALLED) $(OCTOPRINT_INSTALLED) servers ## Break everything at random and audit the farm; SEED=1 MINUTES=3
-	$(ENVIRONMENT)/bin/python -m tests.chaos $(if $(SEED),--seed $(SEED)) --minutes $(MINUTES)
+	$(ENVIRONMENT)/bin/python -m tests.chaos $(if $(SEED),--seed $(SEED)) --minutes $(MINUTES) $(ARGS)
 
 clean: ## Remove what builds, checks and tests leave behind; data of a farm (pms-data) stays
 	rm -rf build dist test-report .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

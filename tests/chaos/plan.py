@@ -124,12 +124,26 @@ class Plan:
     orders: list[Order]
 
 
-def draw(seed: int, duration_s: float, printers: int, models: int) -> Plan:
-    """Draw a plan for a farm of this size."""
+#: What ends the coordinator's process.
+ENDS_OF_COORDINATOR = frozenset({Kind.COORDINATOR_KILLED, Kind.COORDINATOR_STOPPED})
+
+
+def draw(
+    seed: int,
+    duration_s: float,
+    printers: int,
+    models: int,
+    spared: frozenset[Kind] = frozenset(),
+) -> Plan:
+    """Draw a plan for a farm of this size, without the faults that are spared."""
     return Plan(
         seed=seed,
         duration_s=duration_s,
-        faults=list(_faults(random.Random(f"{seed} faults"), duration_s, printers)),
+        faults=[
+            fault
+            for fault in _faults(random.Random(f"{seed} faults"), duration_s, printers)
+            if fault.kind not in spared
+        ],
         orders=list(_orders(random.Random(f"{seed} orders"), duration_s, models)),
     )
 

@@ -23,7 +23,7 @@ from tests.chaos.faults import Faults
 from tests.chaos.history import History
 from tests.chaos.monitor import SETTLED_AFTER_SAMPLES, Monitor, Sample
 from tests.chaos.operator import Operator
-from tests.chaos.plan import Plan, draw
+from tests.chaos.plan import Kind, Plan, draw
 from tests.support.waiting import wait_until
 
 #: Without any progress. Backoffs reach a minute, and so does a rest after a failed transfer.
@@ -52,9 +52,10 @@ def run(
     say: Callable[[str], None] = print,
     *,
     keep: bool = False,
+    spared: frozenset[Kind] = frozenset(),
 ) -> Verdict:
     """Run a farm through the plan of a seed, let it come to rest, and audit it."""
-    plan = draw(seed, duration_s, printers, models=2)
+    plan = draw(seed, duration_s, printers, models=2, spared=spared)
     folder = Path(tempfile.mkdtemp(prefix=f"pms-chaos-{seed}-"))
     verdict = Verdict(plan=plan, folder=folder)
     history = History(folder / "history.jsonl")

@@ -38,8 +38,8 @@ class PushTiming:
     #: For connecting, for the handshake, and from the log-in to the first picture.
     open_timeout_s: float = 5.0
     #: How long to wait for something to come, or for the answer to a ping, before the next one.
-    ping_interval_s: float = 2.0
-    #: A server that has been silent for so long may hang: two pings are unanswered.
+    ping_interval_s: float = 4.0
+    #: A server that has been silent for so long may hang: a ping has waited for 1.5 s.
     suspect_s: float = 5.5
     #: A connection that has been silent for so long is dead; OctoPrint answers every ping.
     stale_s: float = 35.0

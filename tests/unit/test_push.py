@@ -301,11 +301,11 @@ class TestSilence:
     @pytest.mark.parametrize(
         ("seconds", "ping", "suspect", "next_deadline"),
         [
-            (0.0, False, False, 2.0),
-            (1.9, False, False, 2.0),
-            (2.0, True, False, 4.0),
-            (3.9, True, False, 5.5),
-            (5.5, True, True, 7.5),
+            (0.0, False, False, 4.0),
+            (3.9, False, False, 4.0),
+            (4.0, True, False, 5.5),
+            (5.4, True, False, 5.5),
+            (5.5, True, True, 9.5),
             (34.0, True, True, 35.0),
         ],
     )
@@ -326,7 +326,7 @@ class TestSilence:
         assert silence.becomes_suspect(106.0)
         silence.broken(107.0)
         assert silence.lasts_s(108.0) == 1.0
-        assert not silence.calls_for_ping(108.9)
+        assert not silence.calls_for_ping(110.9)
         assert not silence.becomes_suspect(112.4)
         assert silence.becomes_suspect(112.5)
 

@@ -1,7 +1,7 @@
 """`pms-coordinator`: the commands and their options.
 
-Every process of PMS imports this module again, because it is where the program begins. So it
-imports nothing heavy; each command names the function that carries it out.
+Every command begins here, the quick ones too. So this imports nothing heavy; each command names
+the function that carries it out.
 """
 
 from __future__ import annotations

@@ -5,6 +5,9 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 
 from workers import process
@@ -22,6 +25,21 @@ def _fork_server() -> ForkServerContext:
     return _context
 
 
+@contextmanager
+def _without_program() -> Iterator[None]:
+    """A child would run the program's file again, for 2 MiB of its own that nothing there needs.
+
+    It does not where the main module has no file, as at Python's prompt.
+    """
+    main = vars(sys.modules["__main__"])
+    file = main.pop("__file__", None)
+    try:
+        yield
+    finally:
+        if file is not None:
+            main["__file__"] = file
+
+
 class Child:
     """A running process of a printer."""
 
@@ -32,7 +50,8 @@ class Child:
             target=process.main, args=(spec,), name=spec.identity
         )
         try:
-            self._process.start()
+            with _without_program():
+                self._process.start()
         except EOFError as error:
             raise OSError("the fork server has ended, as it does when it cannot fork") from error
 

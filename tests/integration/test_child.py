@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import resource
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +16,7 @@ from tests.support.specs import worker_spec
 from tests.support.waiting import wait_until
 
 END_S = 20.0
+ROOT = Path(__file__).parents[2]
 
 
 def test_a_fork_server_that_cannot_fork_is_replaced(tmp_path: Path) -> None:
@@ -28,3 +32,32 @@ def test_a_fork_server_that_cannot_fork_is_replaced(tmp_path: Path) -> None:
     another = Child(spec)
     assert another.exit_code() is None
     another.kill()
+
+
+def test_a_child_does_not_run_the_program_again(tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(
+        "import os\n"
+        "os.write(1, b'run;')\n"
+        "if __name__ == '__main__':\n"
+        "    from pathlib import Path\n"
+        "    from pms.coordinator.child import Child\n"
+        "    from tests.support.specs import worker_spec\n"
+        "    from tests.support.waiting import wait_until\n"
+        "    folder = Path(__file__).parent\n"
+        "    child = Child(worker_spec(folder, bus_endpoint=f'ipc://{folder}/workers.sock'))\n"
+        "    log = folder / 'log'\n"
+        "    wait_until(lambda: 'worker_started' in log.read_text(), 20.0, 'the child')\n"
+        "    child.kill()\n"
+        "    assert __file__ == str(folder / 'program.py')\n"
+    )
+    with (tmp_path / "log").open("wb") as log:
+        done = subprocess.run(
+            [sys.executable, program],
+            check=True,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            timeout=END_S,
+        )
+    assert done.stdout == b"run;"

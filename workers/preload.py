@@ -11,6 +11,7 @@ from workers.process import end_with_parent
 end_with_parent()
 for name in ("workers.loop", "pms.logs"):
     importlib.import_module(name)
+importlib.import_module("workers.warm_up").warm_up()
 
 # Frozen objects are never visited by a collection, so their pages stay shared.
 gc.collect()

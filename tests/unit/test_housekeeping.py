@@ -266,7 +266,9 @@ def test_a_disk_without_room_needs_attention_until_a_file_fits() -> None:
     assert reported(rig) == [(P.TRANSFERRING, "", False)]
 
 
-@pytest.mark.parametrize("problem", set(TransferProblem) - {TransferProblem.NO_ROOM})
+@pytest.mark.parametrize(
+    "problem", [p for p in TransferProblem if p is not TransferProblem.NO_ROOM]
+)
 def test_a_transfer_that_fails_for_another_reason_says_nothing_of_the_room(
     problem: TransferProblem,
 ) -> None:

@@ -27,6 +27,8 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[_report] = {}
     # A run that is ended from outside takes its servers and their folders along, as at a Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # A run in the background of a script ignores Ctrl-C, and so would the commands under test.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

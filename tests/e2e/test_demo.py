@@ -214,7 +214,8 @@ def test_draws_a_live_picture_on_a_terminal_and_obeys_its_ctrl_c(
     demo = demo_factory("--printers", "1", "--copies", "1", terminal=True)
     demo.wait_for("1 printing; ")
     assert "Ctrl-C ends all" in demo.output
-    assert "\N{BOX DRAWINGS HEAVY HORIZONTAL}" in demo.output
+    # The part of the bar that is done.
+    demo.wait_for("\N{BOX DRAWINGS HEAVY HORIZONTAL}")
     demo.press_ctrl_c()
     assert demo.exit_code() == INTERRUPTED, demo.output
     assert "interrupted: stopping everything" in demo.output

@@ -34,7 +34,9 @@ class Commands:
         self.environment = {
             name: value
             for name, value in os.environ.items()
-            if not name.startswith(("PMS_", "RABBITMQ_", "DATABASE_", "FILE_SERVER_"))
+            # pytest-xdist's processes have the size of a terminal that is not there.
+            if name not in ("COLUMNS", "LINES")
+            and not name.startswith(("PMS_", "RABBITMQ_", "DATABASE_", "FILE_SERVER_"))
         } | given
         self._folder = folder
         self._url = server.url if server else f"sqlite:///{self.data_dir}/pms.sqlite3"

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 
 from pms.demo.octoprint_server import OctoPrintServerError, find_octoprint
@@ -17,6 +18,10 @@ from tests.support.postgres import Database, PostgresServer
 from tests.support.printers import OctoPrintFactory
 from tests.support.programs import MissingProgramError
 from tests.support.rabbitmq import RabbitServer
+
+# No test says how fast the machine is.
+hypothesis.settings.register_profile("pms", deadline=None)
+hypothesis.settings.load_profile("pms")
 
 _report = pytest.StashKey[dict[str, str]]()
 #: Under which a process of pytest-xdist hands its figures to the one that prints them.

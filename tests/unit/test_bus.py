@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import socket
 import stat
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -36,6 +37,7 @@ from pms.bus.messages import (
 from pms.bus.outbox import BLOCKED_RETRY_S
 from pms.bus.router import NotOpenError, Received, Router
 from pms.errors import SettingsError
+from tests.support.waiting import wait_until
 
 AT = datetime(2026, 1, 2, tzinfo=UTC)
 READY = PrinterReady(at=AT, pid=1)
@@ -253,8 +255,15 @@ def test_acknowledging_twice_is_harmless(farm: Farm) -> None:
     assert farm.rest(dealer) == []
 
 
+def refuses_connections(endpoint: str) -> bool:
+    with socket.socket(socket.AF_UNIX) as probe:
+        return probe.connect_ex(endpoint.removeprefix("ipc://")) != 0
+
+
 def test_reports_wait_while_no_router_is_there(farm: Farm) -> None:
     farm.router.close()
+    # ZeroMQ puts the end of the listener off.
+    wait_until(lambda: refuses_connections(farm.endpoints.workers), 10.0, "the listener's end")
     dealer = Dealer(farm.context, farm.endpoints.workers, identity(1, 1))
     farm.dealers.append(dealer)
     for number in (1, 2):

@@ -114,12 +114,13 @@ def _free_ports(count: int) -> list[int]:
     found: list[int] = []
     while len(found) < count:
         port = random.randint(FIRST_PORT, LAST_PORT)
-        if port not in found and _is_free(port):
+        if port not in found and is_free(port):
             found.append(port)
     return found
 
 
-def _is_free(port: int) -> bool:
+def is_free(port: int) -> bool:
+    """Whether nobody listens on this host's port."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -2,38 +2,28 @@
 
 from __future__ import annotations
 
-import errno
-import hashlib
 import logging
-import os
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from pms.domain.gcode_scan import GcodeScanner
-from workers.gcode_folder import CachedGcode, Entry, Lock, Voucher, entries
-from workers.gcode_sources import (
-    GcodeAborted,
-    GcodeSource,
-    GcodeStream,
-    GcodeUnavailable,
-    GcodeUnusable,
-)
+from workers.gcode_download import Download, Wishes
+from workers.gcode_folder import CachedGcode, Entry, Lock, NoRoomInCache, entries, in_words
+from workers.gcode_growth import GrowingGcode
+from workers.gcode_sources import GcodeAborted, GcodeSource
 
-__all__ = ["CachedGcode", "GcodeCache"]
+__all__ = ["CachedGcode", "GcodeCache", "GrowingGcode"]
 
 logger = logging.getLogger(__name__)
 
 #: How often a process looks whether another one's download has ended.
 LOCK_POLL_S = 0.1
 
-_DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
-#: Told of the bytes received so far, and of how many there will be where that is known.
-Progress = Callable[[int, int | None], None]
-#: Whether the G-code is not wanted any more.
-Abort = Callable[[], bool]
+def _nothing_against(_gcode: CachedGcode) -> None:
+    pass
 
 
 def _unwatched(_received: int, _size: int | None) -> None:
@@ -47,7 +37,7 @@ def _never() -> bool:
 class GcodeCache:
     """A bounded store of G-code in a folder that any number of processes and threads share.
 
-    `limit_bytes` is kept to at every fetch, as far as the files are not in use.
+    `limit_bytes` is kept to after every fetch, but for what is in use or was used last.
     """
 
     def __init__(self, folder: Path, limit_bytes: int) -> None:
@@ -60,84 +50,105 @@ class GcodeCache:
         job_id: int,
         source: GcodeSource,
         *,
-        on_progress: Progress = _unwatched,
-        abort: Abort = _never,
-    ) -> Iterator[CachedGcode]:
+        at_once: bool = False,
+        check: Callable[[CachedGcode], None] = _nothing_against,
+        on_progress: Callable[[int, int | None], None] = _unwatched,
+        abort: Callable[[], bool] = _never,
+    ) -> Iterator[GrowingGcode]:
         """The job's G-code, from the cache or else from the source; it stays until the exit.
 
-        Where another process is downloading it, this waits for the end of that. `abort` is
-        asked while waiting and at every chunk, `on_progress` is called after every chunk.
+        It is whole and good. With `at_once` it may still be on its way, if its size was announced,
+        or has yet to be examined; then errors come from its methods, and the exit waits.
+        Where another process is downloading it, this waits for the end of that. `abort` is asked
+        while waiting and at every chunk, `on_progress` is called after every chunk, and `check`
+        before the last byte of the G-code can be read.
 
-        Raises GcodeMissing, GcodeUnusable, GcodeUnavailable or GcodeAborted.
+        Raises GcodeMissing, GcodeUnusable, GcodeUnavailable, GcodeAborted, and what `check` does.
         """
-        entry = Entry(self._folder, job_id)
-        with self._explained(job_id):
-            lock, gcode = self._obtain(entry, source, on_progress, abort)
-        with lock:
-            # After a hit too: what exceeds the limit may have been in use until now.
-            with self._explained(job_id):
-                self._make_room(0)
-            yield gcode
+        wishes = Wishes(check=check, on_progress=on_progress, abort=abort)
+        with ExitStack() as stack:
+            try:
+                with in_words(self._folder, job_id):
+                    gcode = self._obtain(stack, job_id, source, wishes, at_once=at_once)
+                yield gcode
+            except NoRoomInCache:
+                # For the next try: the limit is larger than what the disk can hold.
+                self._tidy(self._limit_bytes)
+                raise
 
     def discard(self, job_id: int) -> bool:
         """Forget the job's G-code; False when it is in use."""
-        with self._explained(job_id):
+        with in_words(self._folder, job_id):
             self._folder.mkdir(parents=True, exist_ok=True)
             return _remove(Entry(self._folder, job_id))
 
     def _obtain(
-        self,
-        entry: Entry,
-        source: GcodeSource,
-        on_progress: Progress,
-        abort: Abort,
-    ) -> tuple[Lock, CachedGcode]:
+        self, stack: ExitStack, job_id: int, source: GcodeSource, wishes: Wishes, *, at_once: bool
+    ) -> GrowingGcode:
         self._folder.mkdir(parents=True, exist_ok=True)
-        origin = source.locate(entry.job_id)
-        while not abort():
-            found = _take(entry, origin)
+        # At the end: what exceeds the limit may be in use until then.
+        stack.callback(self._tidy)
+        entry, origin = Entry(self._folder, job_id), source.locate(job_id)
+        while not wishes.abort():
+            found = self._take(stack, entry, origin)
             if found is not None:
+                wishes.check(found.facts())
                 return found
             lock = entry.lock_exclusively()
             if lock is None:
                 time.sleep(LOCK_POLL_S)
+            elif entry.load(origin) is not None:
+                # Another process has just completed it.
+                lock.release()
             else:
-                with lock:
-                    self._download_unless_there(entry, source, on_progress, abort)
-        raise GcodeAborted(f"job {entry.job_id}: the download was called off")
+                stack.enter_context(lock)
+                return _carry_out(self._begin(stack, entry, lock, source, wishes), stack, at_once)
+        raise GcodeAborted(f"job {job_id}: the download was called off")
 
-    def _download_unless_there(
-        self,
-        entry: Entry,
-        source: GcodeSource,
-        on_progress: Progress,
-        abort: Abort,
-    ) -> None:
-        origin = source.locate(entry.job_id)
-        if entry.load(origin) is not None:
-            return
-        entry.clear()
+    def _take(self, stack: ExitStack, entry: Entry, origin: str) -> GrowingGcode | None:
+        """A complete entry, locked against changes until the stack is closed."""
+        lock = entry.lock_shared()
+        if lock is None:
+            return None
+        facts = entry.load(origin)
+        if facts is None:
+            lock.release()
+            return None
+        stack.enter_context(lock)
+        entry.touch()
+        gcode = GrowingGcode(stack.enter_context(facts.path.open("rb")), facts.size)
+        gcode.finish(facts)
+        return gcode
+
+    def _begin(
+        self, stack: ExitStack, entry: Entry, lock: Lock, source: GcodeSource, wishes: Wishes
+    ) -> Download:
+        """Ask the source, and make room for what it announces."""
         try:
-            with source.open(entry.job_id) as stream:
+            entry.clear()
+            with ExitStack() as opened:
+                stream = opened.enter_context(source.open(entry.job_id))
                 self._make_room(stream.size or 0)
-                received = _received(stream, entry.job_id, on_progress, abort)
-                voucher = _write(received, entry, origin)
-            entry.publish(voucher)
-        except BaseException as error:
+                # What is written can be read at once, through the same descriptor.
+                file = stack.enter_context(entry.part.open("w+b", buffering=0))
+                return Download(
+                    entry,
+                    lock,
+                    source.locate(entry.job_id),
+                    wishes,
+                    stream=stream,
+                    file=file,
+                    source=opened.pop_all(),
+                )
+        except BaseException:
             entry.remove()
-            if _is_disk_full(error):
-                # For the next try: the limit is larger than what the disk can hold.
-                self._make_room(self._limit_bytes)
             raise
-        logger.info(
-            "gcode_cached", extra={"job_id": entry.job_id, "fields": {"size": voucher.size}}
-        )
 
-    def _make_room(self, needed_bytes: int) -> None:
+    def _make_room(self, needed_bytes: int, *, all_but_last: bool = False) -> None:
         """Remove what killed downloads left, then what was used least recently."""
         present = entries(self._folder)
         excess = sum(entry.disk_usage() for entry in present) + needed_bytes - self._limit_bytes
-        for entry in present:
+        for entry in present[:-1] if all_but_last else present:
             usage = entry.disk_usage()
             if (excess > 0 or not entry.last_used()) and _remove(entry):
                 excess -= usage
@@ -145,34 +156,34 @@ class GcodeCache:
                     "gcode_removed", extra={"job_id": entry.job_id, "fields": {"size": usage}}
                 )
 
-    @contextmanager
-    def _explained(self, job_id: int) -> Iterator[None]:
-        """Say in words what is wrong with the cache's folder."""
+    def _tidy(self, needed_bytes: int = 0) -> None:
+        """Make room for what comes; a failure must not spoil what has been done."""
         try:
-            yield
+            self._make_room(needed_bytes, all_but_last=not needed_bytes)
         except OSError as error:
-            if _is_disk_full(error):
-                problem = "its disk is full; free space on it or lower PMS_CACHE_BYTES"
-            else:
-                problem = f"{error.strerror}; check PMS_DATA_DIR"
-            raise GcodeUnavailable(
-                f"job {job_id}: the G-code cache {self._folder} cannot be used: {problem}"
-            ) from error
+            fields = {"folder": str(self._folder), "error": error.strerror}
+            logger.warning("gcode_cache_not_tidied", extra={"fields": fields})
 
 
-def _take(entry: Entry, origin: str) -> tuple[Lock, CachedGcode] | None:
-    """A complete entry, locked against changes."""
-    lock = entry.lock_shared()
-    if lock is None:
-        return None
-    with ExitStack() as stack:
-        stack.enter_context(lock)
-        gcode = entry.load(origin)
-        if gcode is None:
-            return None
-        entry.touch()
-        stack.pop_all()
-        return lock, gcode
+def _carry_out(download: Download, stack: ExitStack, at_once: bool) -> GrowingGcode:
+    """Download it all, or go on with that in the background until the stack is closed."""
+    if at_once and download.gcode.size:
+        _in_background(download.receive, stack)
+    else:
+        download.receive()
+    # Empty, if the size is still not known.
+    if at_once and download.gcode.size:
+        _in_background(download.examine, stack)
+    else:
+        download.examine()
+        download.gcode.facts()
+    return download.gcode
+
+
+def _in_background(action: Callable[[], None], stack: ExitStack) -> None:
+    thread = threading.Thread(target=action, name="download", daemon=True)
+    thread.start()
+    stack.callback(thread.join)
 
 
 def _remove(entry: Entry) -> bool:
@@ -183,49 +194,3 @@ def _remove(entry: Entry) -> bool:
     with lock:
         entry.remove()
     return True
-
-
-def _received(
-    stream: GcodeStream,
-    job_id: int,
-    on_progress: Progress,
-    abort: Abort,
-) -> Iterator[bytes]:
-    """The chunks of the stream, unless the caller wants no more of them."""
-    received = 0
-    for chunk in stream.chunks:
-        if abort():
-            raise GcodeAborted(f"job {job_id}: the download was called off")
-        yield chunk
-        received += len(chunk)
-        on_progress(received, stream.size)
-
-
-def _write(chunks: Iterator[bytes], entry: Entry, origin: str) -> Voucher:
-    """Write the part, safe on the disk, and read on the way what must be known of it."""
-    scanner = GcodeScanner()
-    digest = hashlib.sha1(usedforsecurity=False)
-    with entry.part.open("wb") as file:
-        for chunk in chunks:
-            file.write(chunk)
-            digest.update(chunk)
-            scanner.feed(chunk)
-        facts = scanner.finish()
-        if not facts.has_command:
-            flaw = "holds not a single command" if facts.size else "is empty"
-            raise GcodeUnusable(
-                f"job {entry.job_id}: the G-code from {origin} {flaw};"
-                " upload another file or reject the job"
-            )
-        file.flush()
-        os.fsync(file.fileno())
-    return Voucher(
-        size=facts.size,
-        sha1=digest.hexdigest(),
-        finish_marker=facts.finish_marker,
-        origin=origin,
-    )
-
-
-def _is_disk_full(error: BaseException) -> bool:
-    return isinstance(error, OSError) and error.errno in _DISK_FULL

@@ -6,16 +6,26 @@ kernel (flock) belongs to a process and ends with it, however it ends.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
 import msgspec
 
+from workers.gcode_sources import GcodeUnavailable
+
+_DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _NAME = re.compile(r"job-([0-9]+)\.(?:gcode|json|part|lock)")
+
+
+class NoRoomInCache(GcodeUnavailable):
+    """The disk that holds the cache is full."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,12 +50,32 @@ class Voucher(msgspec.Struct, frozen=True, kw_only=True):
     #: Where the G-code came from.
     origin: str
 
+    @classmethod
+    def of(cls, gcode: CachedGcode, origin: str) -> Voucher:
+        """Vouch for this G-code."""
+        return cls(
+            size=gcode.size, sha1=gcode.sha1, finish_marker=gcode.finish_marker, origin=origin
+        )
+
 
 class Lock:
     """A lock that is held until it is released."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
+
+    def share(self) -> None:
+        """Let others read what this lock was held alone for.
+
+        The kernel may let somebody change the files just between; whoever has them open keeps
+        what they were.
+        """
+        with suppress(BlockingIOError):
+            fcntl.flock(self._descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+
+    def release(self) -> None:
+        """Let others do with the files what they want."""
+        os.close(self._descriptor)
 
     def __enter__(self) -> Lock:
         return self
@@ -56,7 +86,7 @@ class Lock:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        os.close(self._descriptor)
+        self.release()
 
 
 class Entry:
@@ -95,11 +125,14 @@ class Entry:
         )
 
     def publish(self, voucher: Voucher) -> None:
-        """Put the written part in place, then the voucher: it stands for a complete file."""
+        """Put the written part in place, then the voucher: it stands for a complete file.
+
+        Nothing waits for the disk. What a power failure spoils is found out when the SHA-1 that
+        OctoPrint computes of an upload is another one, and is fetched again.
+        """
         self.part.replace(self.gcode)
         self.part.write_bytes(msgspec.json.encode(voucher))
         self.part.replace(self._voucher)
-        _sync_folder(self.gcode.parent)
 
     def touch(self) -> None:
         """Note that the G-code is being used now."""
@@ -145,6 +178,20 @@ def entries(folder: Path) -> list[Entry]:
     return sorted(found, key=Entry.last_used)
 
 
+@contextmanager
+def in_words(folder: Path, job_id: int) -> Iterator[None]:
+    """Say what is wrong with the folder. Raises NoRoomInCache or GcodeUnavailable."""
+    try:
+        yield
+    except OSError as error:
+        cannot = f"job {job_id}: the G-code cache {folder} cannot be used"
+        if error.errno in _DISK_FULL:
+            raise NoRoomInCache(
+                f"{cannot}: its disk is full; free space on it or lower PMS_CACHE_BYTES"
+            ) from error
+        raise GcodeUnavailable(f"{cannot}: {error.strerror}; check PMS_DATA_DIR") from error
+
+
 def _modified(path: Path) -> float:
     try:
         return path.stat().st_mtime
@@ -157,12 +204,3 @@ def _size(path: Path) -> int:
         return path.stat().st_size
     except FileNotFoundError:
         return 0
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the names of the files survive a power failure."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

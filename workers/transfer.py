@@ -80,6 +80,7 @@ class Transfer(threading.Thread):
         self._on_progress = on_progress
         self._on_end = on_end
         self._report_at = 0.0
+        self._sends_at_once = False
         self._aborted = threading.Event()
         self._kept = KeptSession(spec.session_file)
         self._cache = GcodeCache(spec.cache_folder, spec.cache_bytes)
@@ -103,7 +104,7 @@ class Transfer(threading.Thread):
         failures = 0
         while True:
             try:
-                return self._transfer()
+                return self._transfer(at_once=failures == 0)
             except (GcodeMissing, GcodeUnusable) as error:
                 return self._failed(TransferProblem.GCODE_UNUSABLE, error)
             except ChangedFileError as error:
@@ -122,12 +123,19 @@ class Transfer(threading.Thread):
             # The sequence need not be unpredictable, only different for each process.
             self._aborted.wait(backoff_s(failures, random.random()))
 
-    def _transfer(self) -> TransferOutcome:
-        source = self._source()
+    def _transfer(self, *, at_once: bool) -> TransferOutcome:
+        """`at_once`: send what has come before all of it has come, or has been examined.
+
+        That is for the first try only. OctoPrint keeps for ever what it has received of an upload
+        that ends early, so a file server that breaks off must not do that to it again and again.
+        """
+        self._sends_at_once = at_once
         with (
             self._cache.fetch(
                 self._request.job_id,
-                source,
+                self._source(),
+                at_once=at_once,
+                check=self._compare_with_earlier_copies,
                 on_progress=self._fetched,
                 abort=self._aborted.is_set,
             ) as gcode,
@@ -138,30 +146,30 @@ class Transfer(threading.Thread):
                 upload_bytes_per_s=self._spec.transfer_rate,
             ) as octoprint,
         ):
-            crash_points.reach("gcode_cached")
-            self._compare_with_earlier_copies(gcode)
             _make_room(octoprint, self._request.remote_path, gcode.size)
-            path = octoprint.upload(
-                gcode.path,
+            path = octoprint.store(
+                gcode,
                 self._request.remote_path,
                 on_progress=self._on_progress,
                 timeout_s=self._spec.upload_timeout_s,
                 abort=self._aborted.is_set,
             )
             crash_points.reach("uploaded")
-            _verify(octoprint, path, gcode)
+            facts = gcode.facts()
+            _verify(octoprint, path, facts)
             self._leave_evidence(octoprint, path)
         return TransferOutcome(
             attempt_id=self._request.attempt_id,
             remote_path=path,
-            size=gcode.size,
-            sha1=gcode.sha1,
-            finish_marker=gcode.finish_marker,
+            size=facts.size,
+            sha1=facts.sha1,
+            finish_marker=facts.finish_marker,
         )
 
-    def _fetched(self, received: int, _size: int | None) -> None:
+    def _fetched(self, received: int, size: int | None) -> None:
+        """What is sent at once is reported as sent."""
         now = time.monotonic()
-        if now >= self._report_at:
+        if now >= self._report_at and not (self._sends_at_once and size):
             self._report_at = now + FETCH_REPORT_INTERVAL_S
             self._on_fetch(received)
 

@@ -1,15 +1,16 @@
-"""The body of an upload: a file on disk as multipart form data, read a block at a time.
+"""The body of an upload: a file as multipart form data, read a block at a time.
 
 OctoPrint refuses chunked uploads, so the length is known before the first byte is sent.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import time
 from collections.abc import Callable
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
 from requests_toolbelt.multipart.encoder import MultipartEncoder
 
@@ -26,12 +27,50 @@ OnProgress = Callable[[int, int], None]
 Abort = Callable[[], bool]
 
 
+class Content(Protocol):
+    """What is uploaded; it may still be coming while it is read."""
+
+    #: Of all of it, in bytes.
+    size: int
+
+    def read(self, size: int, /) -> bytes:
+        """The next bytes, at most `size`; waits for at least one, if there are more to come."""
+
+
+class LocalFile:
+    """A file on this host's disk, as content."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self.size = os.fstat(stream.fileno()).st_size
+        self._stream = stream
+
+    def read(self, size: int, /) -> bytes:
+        """The next bytes. Raises OSError, also for a file that has become shorter."""
+        block = self._stream.read(size)
+        if size and not block:
+            raise OSError(errno.EIO, "the file has become shorter", self._stream.name)
+        return block
+
+
+class _Part:
+    """Content as the encoder wants it: with the number of bytes that are left."""
+
+    def __init__(self, content: Content) -> None:
+        self._content = content
+        self.len = content.size
+
+    def read(self, size: int = -1) -> bytes:
+        block = self._content.read(self.len if size < 0 else size)
+        self.len -= len(block)
+        return block
+
+
 class UploadBody:
     """What urllib3 reads and a patient connection sends; used once."""
 
     def __init__(
         self,
-        stream: BinaryIO,
+        content: Content,
         remote_path: str,
         *,
         on_progress: OnProgress,
@@ -44,7 +83,7 @@ class UploadBody:
         self.pace = Pace(None)
         self._abort = abort
         self._on_progress = on_progress
-        self._size = os.fstat(stream.fileno()).st_size
+        self._size = content.size
         folder, _, name = remote_path.rpartition("/")
         self._encoder = MultipartEncoder(
             fields={
@@ -52,7 +91,7 @@ class UploadBody:
                 "noOverwrite": "false" if overwrite else "true",
                 "select": "false",
                 "print": "false",
-                "file": (name, stream, "application/octet-stream"),
+                "file": (name, _Part(content), "application/octet-stream"),
             }
         )
         self._length: int = self._encoder.len

@@ -80,10 +80,9 @@ def transfer(base_url: str, folder: Path, job_id: int) -> tuple[str, int | None,
     with GcodeCache(folder, LIMIT_BYTES).fetch(job_id, source) as gcode:
         download_s = time.monotonic() - begin
         digest = hashlib.sha1()
-        with gcode.path.open("rb") as file:
-            while block := file.read(CHUNK_BYTES):
-                digest.update(block)
-        return digest.hexdigest(), gcode.finish_marker, download_s
+        while block := gcode.read(CHUNK_BYTES):
+            digest.update(block)
+        return digest.hexdigest(), gcode.facts().finish_marker, download_s
 
 
 def resident_bytes(name: str) -> int:

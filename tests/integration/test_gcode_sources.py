@@ -31,7 +31,7 @@ PROCESSES = multiprocessing.get_context("spawn")
 def fetch(folder: Path, base_url: str, timeout_s: float = HTTP_TIMEOUT_S) -> CachedGcode:
     source = FileServerSource(base_url, timeout_s)
     with GcodeCache(folder, LIMIT_BYTES).fetch(7, source) as gcode:
-        return gcode
+        return gcode.facts()
 
 
 @pytest.mark.parametrize("with_length", [False, True])

@@ -752,12 +752,13 @@ def test_invariant_8_memory_is_constant_from_the_file_server_to_octoprint(
     file_server.put(1, FILE)
     source = FileServerSource(file_server.base_url, TIMEOUT_S)
     with OddServer(_swallows) as server, _peak_memory() as peak:
-        with GcodeCache(tmp_path, 1 << 40).fetch(1, source) as gcode:
-            assert (gcode.size, gcode.finish_marker) == (FILE.size, FILE.finished_byte_pos)
+        with GcodeCache(tmp_path, 1 << 40).fetch(1, source, at_once=True) as gcode:
             with OctoPrint(server.address, "key", TIMEOUT_S) as octoprint:
-                octoprint.upload(
-                    gcode.path, rigs.PATH, lambda _sent, _size: None, TIMEOUT_S, lambda: False
+                octoprint.store(
+                    gcode, rigs.PATH, lambda _sent, _size: None, TIMEOUT_S, lambda: False
                 )
+            facts = gcode.facts()
+        assert (facts.size, facts.finish_marker) == (FILE.size, FILE.finished_byte_pos)
         assert peak() < ALLOWED_BYTES
 
 

@@ -1,20 +1,130 @@
-"""A transfer as its printer's process starts it, as far as it needs no OctoPrint."""
+"""A transfer as its printer's process starts it."""
 
 from __future__ import annotations
 
 import queue
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from pms.domain.states import TransferProblem
 from tests.support.file_server import FileServer
 from tests.support.gcode import GeneratedGcode
 from tests.support.ports import HOST, free_port
+from tests.support.simulator import SimulatedPrinter, Simulator
 from tests.support.specs import worker_spec
 from workers.steps import BeginTransfer, TransferOutcome
 from workers.transfer import Transfer
 
 JOB = 1
 END_S = 20.0
+
+
+PATH = "pms/job-1_print-2_try-3.gcode"
+GCODE = GeneratedGcode(2_000_000)
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulator]:
+    simulator = Simulator(tmp_path_factory.mktemp("simulator"))
+    yield simulator
+    simulator.stop()
+
+
+@pytest.fixture
+def printer(shared: Simulator) -> SimulatedPrinter:
+    shared.act("stop")
+    shared.act("start")
+    shared.printers[0].wait_state("Operational")
+    return shared.printers[0]
+
+
+def transfer(
+    folder: Path,
+    file_server: FileServer,
+    on_progress: Callable[[int, int], None] = lambda _sent, _total: None,
+    expected_sha1: str | None = None,
+    **settings: Any,
+) -> TransferOutcome:
+    """From beginning to end."""
+    outcomes: queue.SimpleQueue[TransferOutcome] = queue.SimpleQueue()
+    Transfer(
+        worker_spec(folder, file_server_base_url=file_server.base_url, **settings),
+        BeginTransfer(5, 2, JOB, PATH, expected_sha1),
+        on_fetch=lambda _received: None,
+        on_progress=on_progress,
+        on_end=outcomes.put,
+    ).start()
+    return outcomes.get(timeout=END_S)
+
+
+class Halting:
+    """G-code of which the second half comes only when somebody wants it."""
+
+    size = GCODE.size
+
+    def __init__(self) -> None:
+        self.go_on = threading.Event()
+        self.was_wanted = False
+
+    def chunks(self) -> Iterator[bytes]:
+        sent = 0
+        for chunk in GCODE.chunks():
+            yield chunk
+            sent += len(chunk)
+            if sent > self.size / 2:
+                self.was_wanted = self.go_on.wait(END_S)
+
+
+def test_it_is_sent_while_the_rest_is_still_on_its_way(
+    file_server: FileServer, tmp_path: Path, printer: SimulatedPrinter
+) -> None:
+    content = Halting()
+    file_server.put(JOB, content, with_length=True)
+
+    outcome = transfer(
+        tmp_path,
+        file_server,
+        lambda sent, _total: content.go_on.set() if sent else None,
+        address=printer.url,
+        api_key=printer.api_key,
+    )
+
+    assert content.was_wanted
+    assert (outcome.problem, outcome.size, outcome.sha1) == (None, GCODE.size, GCODE.sha1)
+    assert outcome.finish_marker == GCODE.finished_byte_pos
+    assert len(file_server.requests_for(JOB)) == 1
+
+
+@pytest.mark.parametrize("with_length", [False, True])
+def test_a_file_server_that_breaks_off_is_asked_again_and_nothing_half_is_left(
+    file_server: FileServer, tmp_path: Path, printer: SimulatedPrinter, with_length: bool
+) -> None:
+    file_server.put(JOB, GCODE, with_length=with_length, cuts=2, cut_after=1_500_000)
+
+    outcome = transfer(tmp_path, file_server, address=printer.url, api_key=printer.api_key)
+
+    assert (outcome.problem, outcome.size, outcome.sha1) == (None, GCODE.size, GCODE.sha1)
+    assert len(file_server.requests_for(JOB)) == 3
+
+
+@pytest.mark.parametrize("with_length", [False, True])
+def test_another_file_than_that_of_earlier_copies_never_arrives_whole(
+    file_server: FileServer, tmp_path: Path, printer: SimulatedPrinter, with_length: bool
+) -> None:
+    file_server.put(JOB, GCODE, with_length=with_length)
+
+    outcome = transfer(
+        tmp_path, file_server, expected_sha1="0" * 40, address=printer.url, api_key=printer.api_key
+    )
+
+    assert outcome.problem is TransferProblem.GCODE_UNUSABLE
+    status, _ = printer.request("GET", f"/api/files/local/{PATH}")
+    assert status == 404
+    assert not list((tmp_path / "cache").glob("*.gcode"))
 
 
 def test_what_is_fetched_is_told_before_any_of_it_can_be_sent(

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from pms.domain.gcode_scan import GcodeScanner
 from tests.support.waiting import wait_until
-from workers.gcode import CachedGcode, GcodeCache
+from workers.gcode import CachedGcode, GcodeCache, GrowingGcode
 from workers.gcode_folder import Entry
 from workers.gcode_sources import (
     GcodeAborted,
@@ -69,7 +70,12 @@ DOWN = MemorySource(error=GcodeUnavailable("the source must not be asked"))
 
 def fetch(cache: GcodeCache, job_id: int = 7, source: MemorySource | None = None) -> CachedGcode:
     with cache.fetch(job_id, source or MemorySource(CONTENT)) as gcode:
-        return gcode
+        return gcode.facts()
+
+
+def read(gcode: GrowingGcode, block: int = 7) -> bytes:
+    """All that is to come, a few bytes at a time."""
+    return b"".join(iter(lambda: gcode.read(block), b""))
 
 
 def names(folder: Path) -> set[str]:
@@ -87,11 +93,13 @@ def folder(tmp_path: Path) -> Path:
 
 def test_a_download_is_kept_with_what_was_found_on_the_way(folder: Path) -> None:
     with GcodeCache(folder, NO_LIMIT).fetch(7, MemorySource(CONTENT[:11], CONTENT[11:])) as gcode:
-        assert gcode.path.read_bytes() == CONTENT
+        facts = gcode.facts()
+        assert facts.path.read_bytes() == CONTENT
+        assert read(gcode) == CONTENT
 
-    assert gcode.size == len(CONTENT)
-    assert gcode.sha1 == hashlib.sha1(CONTENT).hexdigest()
-    assert gcode.finish_marker == MARKER
+    assert gcode.size == facts.size == len(CONTENT)
+    assert facts.sha1 == hashlib.sha1(CONTENT).hexdigest()
+    assert facts.finish_marker == MARKER
     assert names(folder) == {"job-7.gcode", "job-7.json"}
 
 
@@ -141,7 +149,7 @@ def test_an_incomplete_copy_is_downloaded_again(
     source = MemorySource(CONTENT)
 
     with cache.fetch(7, source) as gcode:
-        assert gcode.path.read_bytes() == CONTENT
+        assert gcode.facts().path.read_bytes() == CONTENT
 
     assert source.opened == 1
 
@@ -225,7 +233,7 @@ def test_what_is_in_use_stays(folder: Path) -> None:
     with cache.fetch(1, MemorySource(CONTENT)) as first:
         fetch(cache, 2)
         fetch(cache, 3)
-        assert first.path.read_bytes() == CONTENT
+        assert first.facts().path.read_bytes() == CONTENT
         assert cached_jobs(folder) == {1, 3}
         assert not cache.discard(1)
 
@@ -289,11 +297,11 @@ def test_a_full_disk_is_said_in_words_and_what_is_not_used_goes(
     cache = GcodeCache(folder, NO_LIMIT)
     fetch(cache, 1)
 
-    def fail(_descriptor: int) -> None:
+    def fail(*_arguments: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with monkeypatch.context() as patch:
-        patch.setattr(os, "fsync", fail)
+        patch.setattr(GcodeScanner, "feed", fail)
         with pytest.raises(GcodeUnavailable) as caught:
             fetch(cache)
 
@@ -399,9 +407,9 @@ def test_a_local_file_is_found_by_its_job(tmp_path: Path, folder: Path) -> None:
     with GcodeCache(folder, NO_LIMIT).fetch(
         7, LocalSource(tmp_path), on_progress=lambda *how: told.append(how)
     ) as gcode:
-        assert gcode.path.read_bytes() == content
+        assert gcode.facts().path.read_bytes() == content
 
-    assert gcode.finish_marker == len(content) - len(b"M84\n")
+    assert gcode.facts().finish_marker == len(content) - len(b"M84\n")
     assert len(told) > 1
     assert told[-1] == (len(content), len(content))
 

@@ -40,6 +40,9 @@ from workers.transfer import Transfer
 logger = logging.getLogger(__name__)
 
 HEARTBEAT_INTERVAL_S = 1.0
+#: Processes beat in groups, on a clock that they share: hundreds of single beats would make the
+#: coordinator's loop turn hundreds of times a second.
+HEARTBEAT_GROUPS = 10
 #: A coordinator that was silent for so long is gone or frozen for good.
 COORDINATOR_SILENCE_S = 30.0
 GOODBYE_S = 1.0
@@ -203,7 +206,7 @@ class PrinterLoop:
 
     def _beat(self, now: float) -> None:
         if now >= self._next_beat_at:
-            self._next_beat_at = now + HEARTBEAT_INTERVAL_S
+            self._next_beat_at = next_beat_at(now, self._spec.printer_id)
             heartbeat: Telemetry = Heartbeat()
             self._dealer.telemetry(heartbeat)
 
@@ -225,6 +228,12 @@ class PrinterLoop:
         self._context.term()
         self._mailbox.close()
         logger.info("worker_stopped", extra={"printer_id": self._spec.printer_id})
+
+
+def next_beat_at(now: float, printer_id: int) -> float:
+    """The beat of this printer's group that comes next, at most an interval from now."""
+    offset = printer_id % HEARTBEAT_GROUPS / HEARTBEAT_GROUPS
+    return (math.floor(now / HEARTBEAT_INTERVAL_S - offset) + 1 + offset) * HEARTBEAT_INTERVAL_S
 
 
 def _now() -> Moment:

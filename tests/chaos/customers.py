@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from typing import TypeVar
 
 import pika.exceptions
 import psycopg
@@ -19,6 +20,7 @@ from tests.support.waiting import wait_until
 
 #: Copies that wait for each printer; a queue that only grows would be no news.
 MOST_WAITING = 3
+T = TypeVar("T")
 WANTED, OVER = "wanted", "over"
 
 
@@ -71,13 +73,9 @@ class Customers:
             return
         gcode = dwelling_gcode(order.seconds, m0=order.m0)
         model_id = None if order.model is None else self._farm.models[order.model]
-        ids[number] = job_id = wait_until(
-            lambda: self._insert(order, model_id, gcode),
-            60.0,
-            "a job in the database",
-            interval_s=0.2,
-            ignoring=(psycopg.Error,),
-        )
+        job_id = _whatever_breaks(lambda: self._insert(order, model_id, gcode), "a job")
+        _whatever_breaks(lambda: self._mark_as_paid(job_id), "its payment")
+        ids[number] = job_id
         self.jobs.append(Job(job_id, order.copies, model_id, gcode))
         self._farm.history.note("job", job=job_id, copies=order.copies, model=model_id)
 
@@ -90,7 +88,10 @@ class Customers:
         return None
 
     def _insert(self, order: Order, model_id: int | None, gcode: Gcode) -> int:
-        """Insert a job, and let its file be there before anybody can see that it is paid."""
+        """Insert a job, and let its file be there before anybody can see that it is paid.
+
+        Where only the answer is lost, a row remains that nobody ever pays for.
+        """
         with self._farm.openfarm() as openfarm:
             job_id = openfarm.add_job(
                 copies=order.copies,
@@ -99,8 +100,12 @@ class Customers:
                 paid=False,
             )
             self._farm.files.put(job_id, gcode, with_length=job_id % 2 == 0)
-            openfarm.update("print_jobs", job_id, paid=True)
         return job_id
+
+    def _mark_as_paid(self, job_id: int) -> bool:
+        with self._farm.openfarm() as openfarm:
+            openfarm.update("print_jobs", job_id, paid=True)
+        return True
 
     def _pay(self, ids: dict[int, int], number: int) -> None:
         """Publish as the payment service does, which only logs a failure."""
@@ -113,3 +118,10 @@ class Customers:
             self._farm.history.note("payment", outcome="lost", job=job_id)
         else:
             self._farm.history.note("payment", outcome="published", job=job_id)
+
+
+def _whatever_breaks(deed: Callable[[], T], what: str) -> T:
+    """What the deed gives, once the database takes it."""
+    return wait_until(
+        deed, 60.0, f"{what} in the database", interval_s=0.2, ignoring=(psycopg.Error,)
+    )

@@ -110,7 +110,7 @@ def quiet(tables: dict[str, list[dict[str, Any]]]) -> list[str]:
         if row["print_status"] in ("pending", "printing"):
             reasons.append(f"print {row['id']} is {row['print_status']}")
     for row in tables["print_jobs"]:
-        if row["job_status"] != "completed" and row["id"] not in attention:
+        if row["paid"] and row["job_status"] != "completed" and row["id"] not in attention:
             reasons.append(f"job {row['id']} is {row['job_status']}")
     for row in tables["pms_printers"]:
         if row["bed"] != "clear" or row["state"] != "idle" or row["suspended"]:

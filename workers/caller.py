@@ -6,6 +6,7 @@ import contextlib
 import logging
 import queue
 import threading
+import time
 from collections.abc import Callable
 from typing import assert_never
 
@@ -39,6 +40,9 @@ from workers.steps import (
 )
 
 logger = logging.getLogger(__name__)
+
+#: OctoPrint takes longer to restart, so a session that is younger is of the server that answers.
+FRESH_SESSION_S = 1.0
 
 
 class NotAsked(OctoPrintError):
@@ -122,13 +126,19 @@ class Caller(threading.Thread):
         return None
 
     def _start(self, octoprint: OctoPrint, path: str) -> None:
-        """Keep a session of this very server before it is asked to start."""
+        """Have a session of this very server before it is asked to start."""
         try:
-            self._kept.keep(path, octoprint.login())
+            self._keep_session(octoprint, path)
         except (OctoPrintError, OSError) as error:
             raise NotAsked(f"the start was not asked for: {error}") from error
         with crash_points.request_under_way("sent_StartFile"):
             octoprint.start(path)
+
+    def _keep_session(self, octoprint: OctoPrint, path: str) -> None:
+        """The transfer's will do if it ended just now; a server that restarts takes longer."""
+        session = self._kept.recall(path)
+        if session is None or time.monotonic() - session.made_at > FRESH_SESSION_S:
+            self._kept.keep(path, octoprint.login())
 
     def _prove(self, octoprint: OctoPrint, path: str) -> ServerProof:
         session = self._kept.recall(path)

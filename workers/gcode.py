@@ -57,8 +57,8 @@ class GcodeCache:
     ) -> Iterator[GrowingGcode]:
         """The job's G-code, from the cache or else from the source; it stays until the exit.
 
-        It is whole and good. With `at_once` it may still be on its way, if its size was announced,
-        or has yet to be examined; then errors come from its methods, and the exit waits.
+        It is whole and good. With `at_once` it may still be on its way; then errors come from its
+        methods, and the exit waits for the end.
         Where another process is downloading it, this waits for the end of that. `abort` is asked
         while waiting and at every chunk, `on_progress` is called after every chunk, and `check`
         before the last byte of the G-code can be read.
@@ -167,23 +167,16 @@ class GcodeCache:
 
 def _carry_out(download: Download, stack: ExitStack, at_once: bool) -> GrowingGcode:
     """Download it all, or go on with that in the background until the stack is closed."""
-    if at_once and download.gcode.size:
-        _in_background(download.receive, stack)
+    if at_once:
+        for action in (download.receive, download.examine):
+            thread = threading.Thread(target=action, name="download", daemon=True)
+            thread.start()
+            stack.callback(thread.join)
     else:
         download.receive()
-    # Empty, if the size is still not known.
-    if at_once and download.gcode.size:
-        _in_background(download.examine, stack)
-    else:
         download.examine()
         download.gcode.facts()
     return download.gcode
-
-
-def _in_background(action: Callable[[], None], stack: ExitStack) -> None:
-    thread = threading.Thread(target=action, name="download", daemon=True)
-    thread.start()
-    stack.callback(thread.join)
 
 
 def _remove(entry: Entry) -> bool:

@@ -71,6 +71,14 @@ class GrowingGcode:
 
     # -- for the one that sends it on -----------------------------------------------
 
+    def wait_for_size(self) -> int:
+        """Bytes, as soon as they are announced or all there. Raises what has gone wrong."""
+        with self._changed:
+            self._wait_for(lambda: self.size > 0 or self._all_written)
+            if self._error is not None:
+                raise self._error
+        return self.size or self.facts().size
+
     def facts(self) -> CachedGcode:
         """Wait for the end. Raises what has gone wrong."""
         with self._changed:

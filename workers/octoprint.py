@@ -80,6 +80,8 @@ class Session:
 
     name: str
     session: str = field(repr=False)
+    #: When it was asked for, monotonic seconds.
+    made_at: float = field(default_factory=time.monotonic, compare=False)
 
 
 class OctoPrint:
@@ -127,8 +129,9 @@ class OctoPrint:
 
     def login(self) -> Session:
         """Turn the API key into a session. OctoPrint limits the rate (Rejected, status 429)."""
+        made_at = time.monotonic()
         answer = self._fixed("POST", "/api/login", LoginAnswer, {"passive": True})
-        return Session(name=answer.name, session=answer.session)
+        return Session(name=answer.name, session=answer.session, made_at=made_at)
 
     # -- the printer ------------------------------------------------------------
 

@@ -11,11 +11,12 @@ from typing import assert_never
 from pms.bus import messages as bus
 from pms.bus.messages import Command, Event
 from pms.domain.observation import ACTIVE, Activity, Observation
-from pms.domain.states import RUNNING_STATES, UNSTARTED_STATES
+from pms.domain.states import RUNNING_STATES, UNSTARTED_STATES, AttemptState
 from workers.condition import Condition, condition
 from workers.contact import Contact
 from workers.housekeeping import Housekeeping
 from workers.push_frames import (
+    SELECTIONS,
     PushChanged,
     PushClosed,
     PushOpened,
@@ -103,7 +104,8 @@ class Printer:
         if self._task is None:
             self._task = Task(order)
             self._fresh = None
-            self._contact.want_look(now.monotonic)
+            if not self._may_begin_unseen(order):
+                self._contact.want_look(now.monotonic)
             return []
         if self._task.attempt_id == order.attempt_id:
             return []
@@ -116,6 +118,11 @@ class Printer:
             returned=order.believed in UNSTARTED_STATES,
         )
         return [refusal]
+
+    def _may_begin_unseen(self, order: bus.StartPrint) -> bool:
+        """The look after the transfer will do: push would tell of a change before that."""
+        is_new = order.believed is AttemptState.CLAIMED
+        return is_new and self._contact.push_open and self._contact.trouble is None
 
     @staticmethod
     def _steer(
@@ -220,13 +227,18 @@ class Printer:
             case PushSilent(address=address):
                 self._contact.suspect(address, now.monotonic)
             case PushChanged(kind=kind):
-                self._contact.want_look(now.monotonic)
+                if not self._is_own_selection(kind):
+                    self._contact.want_look(now.monotonic)
                 self._suspect_start(kind == "PrintStarted")
             case PushSnapshot():
                 telemetry = self._snapshot(stimulus, now)
             case _:
                 assert_never(stimulus)
         return [*telemetry, *self._settle([], now)]
+
+    def _is_own_selection(self, kind: str) -> bool:
+        """A transfer ends with the selection of its file; the look after it is the one to make."""
+        return kind in SELECTIONS and self._task is not None and self._task.is_unstarted
 
     def tick(self, now: Moment) -> list[Action]:
         """A deadline has passed."""

@@ -26,6 +26,8 @@ EVENTS = (
     "FileDeselected",
     "MetadataStatisticsUpdated",
 )
+#: Of those, the ones that tell of a choice and not of a print.
+SELECTIONS = frozenset({"FileSelected", "FileDeselected"})
 #: Of those, the ones with which progress becomes interesting.
 BUSY_EVENTS = frozenset({"PrintStarted", "PrintPaused", "PrintResumed"})
 

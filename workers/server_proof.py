@@ -26,6 +26,8 @@ class _Kept(msgspec.Struct, frozen=True):
     path: str
     name: str
     session: str
+    #: Monotonic seconds.
+    made_at: float
 
 
 class KeptSession:
@@ -36,7 +38,7 @@ class KeptSession:
 
     def keep(self, path: str, session: Session) -> None:
         """Keep the session under the path of the file that is about to be started."""
-        content = msgspec.json.encode(_Kept(path, session.name, session.session))
+        content = msgspec.json.encode(_Kept(path, session.name, session.session, session.made_at))
         fresh = self._file.with_suffix(".new")
         descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "wb") as file:
@@ -49,7 +51,9 @@ class KeptSession:
             kept = msgspec.json.decode(self._file.read_bytes(), type=_Kept)
         except (OSError, msgspec.DecodeError):
             return None
-        return Session(name=kept.name, session=kept.session) if kept.path == path else None
+        if kept.path != path:
+            return None
+        return Session(name=kept.name, session=kept.session, made_at=kept.made_at)
 
 
 def is_taken(address: str, session: Session, timeout_s: float) -> bool:

@@ -21,7 +21,7 @@ from workers.gcode_sources import (
     GcodeUnusable,
     LocalSource,
 )
-from workers.octoprint import OctoPrint
+from workers.octoprint import OctoPrint, Session
 from workers.octoprint_errors import (
     Conflict,
     DiskFull,
@@ -146,7 +146,12 @@ class Transfer(threading.Thread):
                 upload_bytes_per_s=self._spec.transfer_rate,
             ) as octoprint,
         ):
-            _make_room(octoprint, self._request.remote_path, gcode.size)
+            # While the G-code comes.
+            free = _make_room(octoprint, self._request.remote_path)
+            session = octoprint.login()
+            size = gcode.wait_for_size()
+            if free is not None and free < size:
+                raise NoRoomError(needed=size, free=free)
             path = octoprint.store(
                 gcode,
                 self._request.remote_path,
@@ -157,7 +162,7 @@ class Transfer(threading.Thread):
             crash_points.reach("uploaded")
             facts = gcode.facts()
             _verify(octoprint, path, facts)
-            self._leave_evidence(octoprint, path)
+            self._leave_evidence(octoprint, path, session)
         return TransferOutcome(
             attempt_id=self._request.attempt_id,
             remote_path=path,
@@ -180,13 +185,13 @@ class Transfer(threading.Thread):
                 " were made from: bring the first one back, or cancel the job"
             )
 
-    def _leave_evidence(self, octoprint: OctoPrint, path: str) -> None:
+    def _leave_evidence(self, octoprint: OctoPrint, path: str, session: Session) -> None:
         """From before anybody asks for the start, so that its fate can be told after a crash.
 
         A session that is still taken, and a selection that still holds, show later that neither
         the server nor its connection to the printer has ended since.
         """
-        self._kept.keep(path, octoprint.login())
+        self._kept.keep(path, session)
         with contextlib.suppress(Conflict):
             octoprint.select(path)
 
@@ -229,8 +234,8 @@ def _blame(error: PMSError) -> TransferProblem:
     return TransferProblem.GCODE_UNAVAILABLE
 
 
-def _make_room(octoprint: OctoPrint, path: str, size: int) -> None:
-    """Remove what an earlier database or upload has left under this name, and look at the room.
+def _make_room(octoprint: OctoPrint, path: str) -> int | None:
+    """Remove what an earlier database or upload has left under this name; gives the free bytes.
 
     OctoPrint keeps the print history of a file that is replaced by one of the same content, and
     a copy that was printed in another life would count as this one. Of an upload for which the
@@ -238,9 +243,7 @@ def _make_room(octoprint: OctoPrint, path: str, size: int) -> None:
     """
     if octoprint.file(path) is not None:
         octoprint.delete(path)
-    free = octoprint.free_bytes()
-    if free is not None and free < size:
-        raise NoRoomError(needed=size, free=free)
+    return octoprint.free_bytes()
 
 
 def _megabytes(count: int) -> str:

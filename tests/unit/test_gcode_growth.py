@@ -289,7 +289,7 @@ def test_any_reading_gives_all_of_it_in_order(
     assert got == whole
 
 
-def test_of_an_unknown_size_it_is_given_before_it_has_been_examined(cache: GcodeCache) -> None:
+def test_of_an_unknown_size_it_can_be_read_before_it_has_been_examined(cache: GcodeCache) -> None:
     checking, go_on = threading.Event(), threading.Event()
     source = SlowSource(size=None)
     source.give(CONTENT, b"")
@@ -299,20 +299,18 @@ def test_of_an_unknown_size_it_is_given_before_it_has_been_examined(cache: Gcode
         assert go_on.wait(TIMEOUT_S)
 
     with cache.fetch(7, source, at_once=True, check=check) as gcode:
-        assert gcode.size == len(CONTENT)
+        assert gcode.wait_for_size() == len(CONTENT)
         assert read(gcode, len(CONTENT) - 1) == CONTENT[:-1]
         assert checking.wait(TIMEOUT_S)
         go_on.set()
         assert read(gcode, 1) == CONTENT[-1:]
 
 
-def test_of_an_unknown_size_nothing_is_given_that_breaks_off_or_is_empty(
-    cache: GcodeCache, tmp_path: Path
-) -> None:
+def test_what_breaks_off_or_is_empty_never_gets_a_size(cache: GcodeCache, tmp_path: Path) -> None:
     for end, expected in ((b"", GcodeUnusable), (GcodeUnavailable("gone"), GcodeUnavailable)):
         source = SlowSource(size=None)
         source.give(end)
-        with pytest.raises(expected), cache.fetch(7, source, at_once=True):
-            pytest.fail("there is nothing to send")
+        with pytest.raises(expected), cache.fetch(7, source, at_once=True) as gcode:
+            gcode.wait_for_size()
 
     assert list(tmp_path.iterdir()) == []

@@ -41,7 +41,7 @@ from tests.support.worker_rig import (
     snapshot,
 )
 from workers.contact import ANSWER_PATIENCE_S
-from workers.push_frames import PushSilent, PushSnapshot
+from workers.push_frames import PushChanged, PushSilent, PushSnapshot
 from workers.steps import (
     BeginTransfer,
     CallOutcome,
@@ -303,7 +303,6 @@ def test_a_copy_that_has_not_started_leaves_an_octoprint_that_hangs() -> None:
     rig = ready()
     rig.command(order())
     settled(rig)
-    rig.answer(IDLE)
     _hung(rig)
     rig.wait(14.9)
     assert rig.names() == []
@@ -311,6 +310,32 @@ def test_a_copy_that_has_not_started_leaves_an_octoprint_that_hangs() -> None:
     [event] = rig.happened()
     assert isinstance(event, bus.CommandRefused)
     assert event.returned
+
+
+def test_a_new_copy_begins_unseen_where_push_would_tell_of_a_change() -> None:
+    rig = ready()
+    rig.command(order())
+    assert rig.others == [BeginTransfer(1, 2, 3, PATH)]
+    assert rig.call is None
+
+    rig.push(PushChanged(kind="FileSelected"))
+    assert rig.call is None
+    rig.push(PushChanged(kind="PrinterStateChanged"))
+    assert isinstance(rig.call, Look)
+
+
+def test_without_push_a_new_copy_begins_with_a_look() -> None:
+    rig = ready(push=False)
+    rig.command(order())
+
+    assert isinstance(rig.call, Look)
+
+
+def test_what_a_person_selects_on_an_idle_printer_is_looked_at() -> None:
+    rig = ready()
+    rig.push(PushChanged(kind="FileSelected"))
+
+    assert isinstance(rig.call, Look)
 
 
 @pytest.mark.parametrize("outcome", [None, LOST])

@@ -289,9 +289,12 @@ class Printer:
         task = self._task
         if task is None or not task.wants_transfer:
             return []
+        is_new = task.state is AttemptState.CLAIMED
         task.begin_transfer()
         return [
-            BeginTransfer(task.attempt_id, task.print_id, task.job_id, task.path, task.job_sha1)
+            BeginTransfer(
+                task.attempt_id, task.print_id, task.job_id, task.path, task.job_sha1, is_new
+            )
         ]
 
     def _report_condition(self, now: Moment) -> list[Action]:

@@ -177,6 +177,8 @@ class BeginTransfer:
     remote_path: str
     #: The only content that may be sent; None: the job's first copy decides.
     expected_sha1: str | None = None
+    #: Nobody has ever begun to bring a file of this name there, as far as is known.
+    is_new: bool = False
 
 
 @dataclass(frozen=True, slots=True)

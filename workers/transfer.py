@@ -146,8 +146,12 @@ class Transfer(threading.Thread):
                 upload_bytes_per_s=self._spec.transfer_rate,
             ) as octoprint,
         ):
-            # While the G-code comes.
-            free = _make_room(octoprint, self._request.remote_path)
+            # While the G-code comes. One request less, where OctoPrint can be trusted to refuse
+            # what is there already; if not, a second try clears it away.
+            is_new = at_once and self._request.is_new
+            if not is_new:
+                _clear_away(octoprint, self._request.remote_path)
+            free = octoprint.free_bytes()
             session = octoprint.login()
             size = gcode.wait_for_size()
             if free is not None and free < size:
@@ -158,6 +162,7 @@ class Transfer(threading.Thread):
                 on_progress=self._on_progress,
                 timeout_s=self._spec.upload_timeout_s,
                 abort=self._aborted.is_set,
+                overwrite=not is_new,
             )
             crash_points.reach("uploaded")
             facts = gcode.facts()
@@ -234,8 +239,8 @@ def _blame(error: PMSError) -> TransferProblem:
     return TransferProblem.GCODE_UNAVAILABLE
 
 
-def _make_room(octoprint: OctoPrint, path: str) -> int | None:
-    """Remove what an earlier database or upload has left under this name; gives the free bytes.
+def _clear_away(octoprint: OctoPrint, path: str) -> None:
+    """Remove what an earlier database or upload has left under this name.
 
     OctoPrint keeps the print history of a file that is replaced by one of the same content, and
     a copy that was printed in another life would count as this one. Of an upload for which the
@@ -243,7 +248,6 @@ def _make_room(octoprint: OctoPrint, path: str) -> int | None:
     """
     if octoprint.file(path) is not None:
         octoprint.delete(path)
-    return octoprint.free_bytes()
 
 
 def _megabytes(count: int) -> str:

@@ -38,8 +38,10 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulator]:
 def printer(shared: Simulator) -> SimulatedPrinter:
     shared.act("stop")
     shared.act("start")
-    shared.printers[0].wait_state("Operational")
-    return shared.printers[0]
+    printer = shared.printers[0]
+    printer.wait_state("Operational")
+    printer.request("DELETE", f"/api/files/local/{PATH}")
+    return printer
 
 
 def transfer(
@@ -47,13 +49,14 @@ def transfer(
     file_server: FileServer,
     on_progress: Callable[[int, int], None] = lambda _sent, _total: None,
     expected_sha1: str | None = None,
+    is_new: bool = True,
     **settings: Any,
 ) -> TransferOutcome:
     """From beginning to end."""
     outcomes: queue.SimpleQueue[TransferOutcome] = queue.SimpleQueue()
     Transfer(
         worker_spec(folder, file_server_base_url=file_server.base_url, **settings),
-        BeginTransfer(5, 2, JOB, PATH, expected_sha1),
+        BeginTransfer(5, 2, JOB, PATH, expected_sha1, is_new),
         on_fetch=lambda _received: None,
         on_progress=on_progress,
         on_end=outcomes.put,
@@ -125,6 +128,25 @@ def test_another_file_than_that_of_earlier_copies_never_arrives_whole(
     status, _ = printer.request("GET", f"/api/files/local/{PATH}")
     assert status == 404
     assert not list((tmp_path / "cache").glob("*.gcode"))
+
+
+@pytest.mark.parametrize("is_new", [False, True])
+def test_a_file_that_was_there_before_is_removed_with_its_history(
+    file_server: FileServer, tmp_path: Path, printer: SimulatedPrinter, is_new: bool
+) -> None:
+    content = b"G4 P1\n"
+    printer.upload(PATH, content)
+    printer.select_and_print(PATH)
+    printer.wait_state("Operational")
+    file_server.put(JOB, content)
+
+    outcome = transfer(
+        tmp_path, file_server, is_new=is_new, address=printer.url, api_key=printer.api_key
+    )
+
+    assert outcome.problem is None
+    _, stored = printer.request("GET", f"/api/files/local/{PATH}")
+    assert "prints" not in stored
 
 
 def test_what_is_fetched_is_told_before_any_of_it_can_be_sent(

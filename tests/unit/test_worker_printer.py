@@ -39,6 +39,7 @@ from tests.support.worker_rig import (
     seen,
     settled,
     snapshot,
+    taken_up,
 )
 from workers.contact import ANSWER_PATIENCE_S
 from workers.push_frames import PushChanged, PushSilent, PushSnapshot
@@ -62,7 +63,7 @@ def test_a_copy_from_its_claim_to_the_clear_bed() -> None:
     rig = ready()
     assert rig.states() == [P.STARTING, P.IDLE]
     rig.command(order())
-    assert rig.others == [BeginTransfer(1, 2, 3, PATH)]
+    assert rig.others == [BeginTransfer(1, 2, 3, PATH, is_new=True)]
     assert rig.states() == [P.TRANSFERRING]
     rig.look(IDLE)
     assert rig.names() == []
@@ -315,13 +316,20 @@ def test_a_copy_that_has_not_started_leaves_an_octoprint_that_hangs() -> None:
 def test_a_new_copy_begins_unseen_where_push_would_tell_of_a_change() -> None:
     rig = ready()
     rig.command(order())
-    assert rig.others == [BeginTransfer(1, 2, 3, PATH)]
+    assert rig.others == [BeginTransfer(1, 2, 3, PATH, is_new=True)]
     assert rig.call is None
 
     rig.push(PushChanged(kind="FileSelected"))
     assert rig.call is None
     rig.push(PushChanged(kind="PrinterStateChanged"))
     assert isinstance(rig.call, Look)
+
+
+def test_a_file_of_which_a_part_may_be_there_is_not_called_new() -> None:
+    rig = taken_up(order(S.TRANSFERRING))
+    rig.look(IDLE)
+
+    assert rig.others == [BeginTransfer(1, 2, 3, PATH)]
 
 
 def test_without_push_a_new_copy_begins_with_a_look() -> None:

@@ -8,12 +8,12 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from pms.coordinator.farm import Farm, LivePrinter, attempts_by_printer, view
+from pms.coordinator.farm import Farm, LivePrinter, view
 from pms.domain.capacity import Limits, admit
 from pms.domain.demands import Demands, Heater, Sight
 from pms.domain.scheduling import MaterialMatch, PrinterView, schedule
 from pms.store import attempts, printers, queue
-from pms.store.attempts import Attempt
+from pms.store.attempts import Attempt, InHand
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +28,10 @@ class Round:
 
 
 def views(
-    connection: Connection, farm: Farm, live: list[Attempt], at: datetime
+    connection: Connection, farm: Farm, in_hand: list[InHand], at: datetime
 ) -> list[PrinterView]:
-    """Every printer as scheduling sees it; `live` are the attempts that are not over."""
-    busy = attempts_by_printer(live)
+    """Every printer as scheduling sees it; `in_hand` are the attempts that are not over."""
+    busy = {attempt.printer_id for attempt in in_hand}
     rows = printers.all_printers(connection)
     return [view(row, farm[row.id], row.id in busy, at) for row in rows]
 
@@ -61,15 +61,15 @@ class Assigner:
         waiting = queue.read(connection, at).startable
         if not waiting:
             return Round([], {})
-        live = attempts.live(connection)
-        plan = schedule(waiting, views(connection, self._farm, live, at), self._material_match)
-        demand = self._demands.follow(self._sights(live, at), now)
+        in_hand = attempts.in_hand(connection)
+        plan = schedule(waiting, views(connection, self._farm, in_hand, at), self._material_match)
+        demand = self._demands.follow(self._sights(in_hand, at), now)
         admission = admit(plan.assignments, self._limits, demand)
         claimed = [attempts.claim(connection, chosen, at) for chosen in admission.admitted]
         return Round(claimed, admission.reasons | plan.reasons)
 
-    def _sights(self, live: list[Attempt], at: datetime) -> Iterator[Sight]:
-        for attempt in live:
+    def _sights(self, in_hand: list[InHand], at: datetime) -> Iterator[Sight]:
+        for attempt in in_hand:
             printer = self._farm[attempt.printer_id]
             began_at = attempt.starting_at or attempt.started_at
             yield Sight(

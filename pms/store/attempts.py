@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
     ColumnElement,
@@ -83,6 +83,25 @@ def _attempts(*conditions: ColumnElement[bool]) -> Select[tuple[object, ...]]:
 def live(connection: Connection) -> list[Attempt]:
     """Every attempt that is not over."""
     return _read(connection, attempt_is_live)
+
+
+class InHand(NamedTuple):
+    """A live attempt, as scheduling has to know it."""
+
+    id: int
+    job_id: int
+    printer_id: int
+    state: AttemptState
+    #: When its start was granted.
+    starting_at: datetime | None
+    started_at: datetime | None
+
+
+def in_hand(connection: Connection) -> list[InHand]:
+    """Every attempt that is not over; a fraction of what `live` costs."""
+    columns = [pms_attempts.c[name] for name in InHand._fields]
+    rows = connection.execute(select(*columns).where(attempt_is_live).order_by(pms_attempts.c.id))
+    return [InHand._make(row)._replace(state=AttemptState(row.state)) for row in rows]
 
 
 def live_on(connection: Connection, printer_id: int) -> Attempt | None:
@@ -173,71 +192,84 @@ def claim(connection: Connection, assignment: Assignment, now: datetime) -> Atte
 
 def load_copy(connection: Connection, attempt_id: int) -> Copy | None:
     """Read an attempt with its print, job and printer, and lock what decides over it."""
-    row = (
-        connection.execute(
-            locked(
-                select(
-                    pms_attempts,
-                    pms_printers.c.consecutive_failures,
-                    pms_printers.c.bed,
-                )
-                .outerjoin(pms_printers, pms_printers.c.printer_id == pms_attempts.c.printer_id)
-                .where(pms_attempts.c.id == attempt_id),
-                of=pms_attempts,
-            )
-        )
-        .mappings()
-        .one_or_none()
-    )
-    if row is None:
+    whole = connection.execute(_WHOLE_COPY, {"attempt": attempt_id}).one_or_none()
+    if whole is not None:
+        return _copy(whole, whole, whole)
+    attempt = connection.execute(_ATTEMPT_ALONE, {"attempt": attempt_id}).one_or_none()
+    if attempt is None:
         return None
-    print_status, printed_since = _lock_print(connection, row["print_id"])
-    job = _lock_job(connection, row["job_id"])
+    # A print or a job that another service has deleted counts as cancelled.
+    own_print = connection.execute(_PRINT_ALONE, {"print": attempt.print_id}).one_or_none()
+    job = connection.execute(_JOB_ALONE, {"job": attempt.job_id}).one_or_none()
+    return _copy(attempt, own_print, job)
+
+
+def _copy(attempt: Any, own_print: Any, job: Any) -> Copy:
     return Copy(
-        attempt_id=attempt_id,
-        state=AttemptState(row["state"]),
-        print_id=row["print_id"],
-        job_id=row["job_id"],
-        printer_id=row["printer_id"],
-        print_status=print_status,
-        job_status=JobStatus.CANCELLED if job is None else JobStatus(job.job_status),
+        attempt_id=attempt.id,
+        state=AttemptState(attempt.state),
+        print_id=attempt.print_id,
+        job_id=attempt.job_id,
+        printer_id=attempt.printer_id,
+        print_status=PrintStatus(own_print.print_status) if own_print else PrintStatus.CANCELLED,
+        job_status=JobStatus(job.job_status) if job else JobStatus.CANCELLED,
         paid=job is not None and job.paid,
-        reprints_left=0 if job is None else job.reprints_left or 0,
-        consecutive_failures=row["consecutive_failures"] or 0,
+        reprints_left=job.reprints_left or 0 if job else 0,
+        consecutive_failures=attempt.consecutive_failures or 0,
         # Of a printer that is gone nobody knows the bed.
-        bed=Bed(row["bed"] or Bed.OCCUPIED),
-        started_at=row["started_at"] or printed_since,
-        cancel_requested=row["cancel_requested_at"] is not None,
-        clear_requested=row["cleared_by_person"],
-        finished_byte_pos=None if job is None else job.finished_byte_pos,
+        bed=Bed(attempt.bed or Bed.OCCUPIED),
+        started_at=attempt.started_at or (own_print.printed_since if own_print else None),
+        cancel_requested=attempt.cancel_requested_at is not None,
+        clear_requested=attempt.cleared_by_person,
+        finished_byte_pos=job.finished_byte_pos if job else None,
     )
 
 
-def _lock_print(connection: Connection, print_id: int) -> tuple[PrintStatus, datetime | None]:
-    """A print that another service has deleted counts as cancelled."""
-    row: Any = connection.execute(
-        locked(select(prints.c.print_status, prints.c.started_at).where(prints.c.id == print_id))
-    ).one_or_none()
-    if row is None:
-        return PrintStatus.CANCELLED, None
-    return PrintStatus(row.print_status), row.started_at
-
-
-def _lock_job(connection: Connection, job_id: int) -> Any:
-    """A job that another service has deleted is None, and counts as cancelled."""
-    return connection.execute(
-        locked(
-            select(
-                print_jobs.c.job_status,
-                print_jobs.c.paid,
-                print_jobs.c.finished_byte_pos,
-                pms_jobs.c.reprints_left,
-            )
-            .outerjoin(pms_jobs, pms_jobs.c.job_id == print_jobs.c.id)
-            .where(print_jobs.c.id == job_id),
-            of=print_jobs,
-        )
-    ).one_or_none()
+_ATTEMPT_COLUMNS = (
+    pms_attempts.c.id,
+    pms_attempts.c.state,
+    pms_attempts.c.print_id,
+    pms_attempts.c.job_id,
+    pms_attempts.c.printer_id,
+    pms_attempts.c.started_at,
+    pms_attempts.c.cancel_requested_at,
+    pms_attempts.c.cleared_by_person,
+    pms_printers.c.consecutive_failures,
+    pms_printers.c.bed,
+)
+_PRINT_COLUMNS = (prints.c.print_status, prints.c.started_at.label("printed_since"))
+_JOB_COLUMNS = (
+    print_jobs.c.job_status,
+    print_jobs.c.paid,
+    print_jobs.c.finished_byte_pos,
+    pms_jobs.c.reprints_left,
+)
+_OF_PRINTER = pms_printers.c.printer_id == pms_attempts.c.printer_id
+_OF_JOB = pms_jobs.c.job_id == print_jobs.c.id
+#: Nearly always it is all there, and one statement instead of three locks it.
+_WHOLE_COPY: Select[Any] = locked(
+    select(*_ATTEMPT_COLUMNS, *_PRINT_COLUMNS, *_JOB_COLUMNS)
+    .select_from(pms_attempts)
+    .join(prints, prints.c.id == pms_attempts.c.print_id)
+    .join(print_jobs, print_jobs.c.id == pms_attempts.c.job_id)
+    .outerjoin(pms_printers, _OF_PRINTER)
+    .outerjoin(pms_jobs, _OF_JOB)
+    .where(pms_attempts.c.id == bindparam("attempt")),
+    pms_attempts,
+    prints,
+    print_jobs,
+)
+_ATTEMPT_ALONE: Select[Any] = locked(
+    select(*_ATTEMPT_COLUMNS)
+    .outerjoin(pms_printers, _OF_PRINTER)
+    .where(pms_attempts.c.id == bindparam("attempt")),
+    pms_attempts,
+)
+_PRINT_ALONE: Select[Any] = locked(select(*_PRINT_COLUMNS).where(prints.c.id == bindparam("print")))
+_JOB_ALONE: Select[Any] = locked(
+    select(*_JOB_COLUMNS).outerjoin(pms_jobs, _OF_JOB).where(print_jobs.c.id == bindparam("job")),
+    print_jobs,
+)
 
 
 def last_cleared_printer(connection: Connection, job_id: int) -> int | None:

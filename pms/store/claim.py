@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import fcntl
-import select
 from contextlib import ExitStack
 from io import FileIO
 from pathlib import Path
 from typing import Any, Protocol
 
-from sqlalchemy import Connection, Engine, exc, text
+from sqlalchemy import Connection, Engine, text
 
 from pms.errors import DatabaseUnavailableError
+from pms.store.engines import lives
 
 #: Any number will do, as long as it stays the same and nobody else in the database uses it.
 _LOCK = 0x504D5302
@@ -86,7 +86,9 @@ class _SessionClaim:
 
     def hold(self) -> bool:
         """Cheap while the server has nothing to say; raises SQLAlchemyError when it is away."""
-        if self._connection is not None and not _lives(self._connection):
+        if self._connection is not None and not lives(_driver(self._connection)):
+            # Nothing more can be said to the server, not even good-bye.
+            self._connection.invalidate()
             self.release()
         if self._connection is None:
             self._connection = self._take()
@@ -108,17 +110,5 @@ class _SessionClaim:
         self._connection = None
 
 
-def _lives(connection: Connection) -> bool:
-    """The end of a session makes its socket readable, and so does a notice."""
-    driver: Any = connection.connection.dbapi_connection
-    if driver.closed:
-        return False
-    poller = select.poll()
-    poller.register(driver.fileno(), select.POLLIN)
-    if not poller.poll(0):
-        return True
-    try:
-        connection.exec_driver_sql("SELECT 1")
-    except exc.DBAPIError:
-        return False
-    return True
+def _driver(connection: Connection) -> Any:
+    return connection.connection.dbapi_connection

@@ -16,6 +16,7 @@ from pms.errors import (
     DatabaseUnavailableError,
     SettingsError,
 )
+from pms.store import appended
 from pms.store.claim import make_claim
 from pms.store.engines import ANSWER_GRACE_S, Patience, make_engine, readers
 
@@ -76,6 +77,7 @@ class Database:
         """
         with self._transaction(self._writers) as connection:
             yield connection
+            appended.write(connection)
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -126,13 +128,13 @@ class Database:
         return f"{self.description} is not available: {reason}"
 
 
-def locked(statement: Select[_Row], of: Table | None = None) -> Select[_Row]:
-    """Let `statement` lock the rows that it reads, or those of one table, until the commit.
+def locked(statement: Select[_Row], *of: Table) -> Select[_Row]:
+    """Let `statement` lock the rows that it reads, or those of some tables, until the commit.
 
     Other services may still add rows that refer to them. On SQLite the whole database is
     locked already, so nothing is added there.
     """
-    return statement.with_for_update(of=of, key_share=True)
+    return statement.with_for_update(of=of or None, key_share=True)
 
 
 def _parse(url: str) -> URL:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import sqlite3
 from collections.abc import Generator
 from time import monotonic, sleep
@@ -10,7 +11,7 @@ from typing import Any, TypeVar
 import psycopg
 from psycopg.abc import PQGen
 from psycopg.conninfo import make_conninfo
-from sqlalchemy import URL, Connection, Engine, create_engine, event
+from sqlalchemy import URL, Connection, Engine, create_engine, event, exc
 from sqlalchemy.engine.interfaces import DBAPIConnection, DBAPICursor
 
 from pms.errors import SettingsError
@@ -70,7 +71,6 @@ def _postgresql(
     engine = create_engine(
         url.set(drivername="postgresql+psycopg"),
         hide_parameters=True,
-        pool_pre_ping=True,
         pool_timeout=connect_timeout_s,
         use_native_hstore=False,
         connect_args=_postgresql_arguments(url, statement_timeout_s),
@@ -84,7 +84,34 @@ def _postgresql(
         connection.patience = patience
         return connection
 
+    @event.listens_for(engine, "checkout")
+    def look_at(connection: Any, _record: Any, _proxy: Any) -> None:
+        if not lives(connection):
+            # The pool opens another one in its place.
+            raise exc.DisconnectionError
+
     return engine
+
+
+def lives(connection: psycopg.Connection[Any]) -> bool:
+    """Whether the server has not closed this idle connection; asks it only when in doubt.
+
+    The end of a session makes its socket readable, and so does a notice. A question each time
+    would be one more round trip for every transaction.
+    """
+    if connection.closed:
+        return False
+    poller = select.poll()
+    poller.register(connection.fileno(), select.POLLIN)
+    if not poller.poll(0):
+        return True
+    try:
+        connection.execute("SELECT 1")
+        if not connection.autocommit:
+            connection.rollback()
+    except psycopg.Error:
+        return False
+    return True
 
 
 def _check_options(url: URL) -> None:

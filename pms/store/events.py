@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, delete, select
 
+from pms.store.appended import append
 from pms.store.tables import pms_events
 
 #: The most rows that one call deletes, so that no transaction takes long.
@@ -40,27 +41,27 @@ def record(
     detail: str = "",
 ) -> None:
     """Write an entry, in the transaction of the change that it tells of."""
-    connection.execute(
-        insert(pms_events).values(
-            at=now,
-            kind=kind,
-            printer_id=printer_id,
-            job_id=job_id,
-            print_id=print_id,
-            attempt_id=attempt_id,
-            detail=detail,
-        )
+    append(
+        connection,
+        pms_events,
+        {
+            "at": now,
+            "kind": kind,
+            "printer_id": printer_id,
+            "job_id": job_id,
+            "print_id": print_id,
+            "attempt_id": attempt_id,
+            "detail": detail,
+        },
     )
 
 
 def record_of_jobs(
     connection: Connection, now: datetime, kind: str, details: Mapping[int, str]
 ) -> None:
-    """Write an entry for each of these jobs, as one statement."""
-    if details:
-        row = {"at": now, "kind": kind}
-        entries = [row | {"job_id": job, "detail": detail} for job, detail in details.items()]
-        connection.execute(insert(pms_events), entries)
+    """Write an entry for each of these jobs."""
+    for job_id, detail in details.items():
+        record(connection, now, kind, job_id=job_id, detail=detail)
 
 
 def recent(

@@ -11,8 +11,9 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import uuid4
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, delete, func, select, update
 
+from pms.store.appended import append
 from pms.store.tables import pms_outbox
 
 #: The most rows that one call deletes, so that no transaction takes long.
@@ -42,10 +43,16 @@ def add(
 ) -> str:
     """Let a message go out once the transaction is committed; return its id."""
     message_id = message_id or uuid4().hex
-    connection.execute(
-        insert(pms_outbox).values(
-            exchange=exchange, job_id=job_id, body=body, message_id=message_id, created_at=now
-        )
+    append(
+        connection,
+        pms_outbox,
+        {
+            "exchange": exchange,
+            "job_id": job_id,
+            "body": body,
+            "message_id": message_id,
+            "created_at": now,
+        },
     )
     return message_id
 

@@ -271,14 +271,6 @@ def set_currently_printing(connection: Connection, printer_id: int, value: bool)
 
 def count_print(connection: Connection, printer_id: int, *, completed: bool, seconds: int) -> None:
     """Add a print to the maintenance counters; `seconds` were spent printing."""
-    exists = select(printers.c.id).where(printers.c.id == printer_id)
-    has_row = select(maintenance.c.maintenance_report_id).where(
-        maintenance.c.maintenance_report_id == printer_id
-    )
-    if connection.execute(exists).one_or_none() is None:
-        return
-    if connection.execute(has_row).one_or_none() is None:
-        connection.execute(insert(maintenance).values(maintenance_report_id=printer_id))
     columns = maintenance.c
     counted: dict[str, Any] = {"session_uptime": columns.session_uptime + seconds}
     if completed:
@@ -286,9 +278,15 @@ def count_print(connection: Connection, printer_id: int, *, completed: bool, sec
     else:
         counted["session_prints_failed"] = columns.session_prints_failed + 1
         counted["session_error_count"] = columns.session_error_count + 1
-    connection.execute(
+    counting = (
         update(maintenance).where(columns.maintenance_report_id == printer_id).values(counted)
     )
+    if connection.execute(counting).rowcount:
+        return
+    still_there = select(printers.c.id).where(printers.c.id == printer_id)
+    if connection.execute(still_there).one_or_none() is not None:
+        connection.execute(insert(maintenance).values(maintenance_report_id=printer_id))
+        connection.execute(counting)
 
 
 def forget(connection: Connection, printer_id: int) -> None:

@@ -423,6 +423,7 @@ def test_messages_wait_in_order_until_they_are_published(store: Database) -> Non
 def test_marking_nothing_is_nothing(store: Database) -> None:
     with store.begin() as connection:
         outbox.add(connection, "PrintStarted", 1, b"{}", NOW)
+    with store.begin() as connection:
         outbox.mark_published(connection, [], NOW)
         assert outbox.depth(connection) == 1
 
@@ -439,6 +440,7 @@ def test_only_old_published_messages_are_pruned(store: Database) -> None:
     with store.begin() as connection:
         for job_id in (1, 2, 3):
             outbox.add(connection, "A", job_id, b"", old)
+    with store.begin() as connection:
         first, second, _ = outbox.unpublished(connection, 3)
         outbox.mark_published(connection, [first.id], old)
         outbox.mark_published(connection, [second.id], NOW)
@@ -462,6 +464,7 @@ def _fill_the_diary(connection: Connection) -> None:
 def test_an_entry_comes_back_as_written(store: Database) -> None:
     with store.begin() as connection:
         _fill_the_diary(connection)
+    with store.begin() as connection:
         started = events.recent(connection)[2]
     assert started[1:] == (NOW, "print_started", 1, 7, 9, 11, "")
 
@@ -496,5 +499,6 @@ def test_old_entries_are_pruned_a_part_at_a_time(
     with store.begin() as connection:
         for days in (3, 2, 1, 0):
             events.record(connection, NOW - timedelta(days=days), "tick", detail=str(days))
+    with store.begin() as connection:
         assert [events.prune(connection, NOW) for _ in range(3)] == [2, 1, 0]
         assert [entry.detail for entry in events.recent(connection)] == ["0"]

@@ -57,7 +57,7 @@ def read_facts(connection: Connection, settings: Settings, job_id: int, now: dat
     job = job_overview.summary(connection, job_id)
     rows = printers.all_printers(connection)
     waiting = queue.read(connection, now)
-    seen = views(connection, Farm.as_stored(rows), attempts.in_hand(connection), now)
+    seen = views(rows, Farm.as_stored(rows), attempts.in_hand(connection), now)
     return Facts(
         job=job,
         copies=job_overview.copies(connection, job_id),

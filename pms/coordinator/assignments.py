@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -14,13 +14,14 @@ from pms.domain.demands import Demands, Heater, Sight
 from pms.domain.scheduling import MaterialMatch, PrinterView, schedule
 from pms.store import attempts, printers, queue
 from pms.store.attempts import Attempt, InHand
+from pms.store.printers import PrinterRow
 
 
 @dataclass(frozen=True, slots=True)
 class Round:
     """New attempts, and for every other startable print why it waits.
 
-    No reasons: no printer was free, so that nobody's reason was looked for.
+    No reasons: not all printers were looked at.
     """
 
     claimed: list[Attempt]
@@ -28,11 +29,10 @@ class Round:
 
 
 def views(
-    connection: Connection, farm: Farm, in_hand: list[InHand], at: datetime
+    rows: Iterable[PrinterRow], farm: Farm, in_hand: Iterable[InHand], at: datetime
 ) -> list[PrinterView]:
-    """Every printer as scheduling sees it; `in_hand` are the attempts that are not over."""
+    """Printers as scheduling sees them; `in_hand` are the attempts that are not over."""
     busy = {attempt.printer_id for attempt in in_hand}
-    rows = printers.all_printers(connection)
     return [view(row, farm[row.id], row.id in busy, at) for row in rows]
 
 
@@ -53,20 +53,25 @@ class Assigner:
     ) -> Round:
         """One round, in the caller's transaction; `now` in monotonic seconds, `at` is the same.
 
-        Unless it is `thorough`, it ends at once where no printer is free: of the reports of a busy
-        farm few free one, and the queue may be long.
+        Unless it is `thorough`, it looks at free printers only, and gives no reasons: of the
+        reports of a busy farm few free one, and the queue may be long.
         """
-        if not thorough and not printers.is_any_free(connection, self._farm.idle()):
-            return Round([], None)
+        if thorough:
+            rows = printers.all_printers(connection)
+        else:
+            free = printers.free(connection).intersection(self._farm.idle())
+            rows = printers.some(connection, free) if free else []
+            if not rows:
+                return Round([], None)
         waiting = queue.read(connection, at).startable
         if not waiting:
             return Round([], {})
         in_hand = attempts.in_hand(connection)
-        plan = schedule(waiting, views(connection, self._farm, in_hand, at), self._material_match)
+        plan = schedule(waiting, views(rows, self._farm, in_hand, at), self._material_match)
         demand = self._demands.follow(self._sights(in_hand, at), now)
         admission = admit(plan.assignments, self._limits, demand)
         claimed = [attempts.claim(connection, chosen, at) for chosen in admission.admitted]
-        return Round(claimed, admission.reasons | plan.reasons)
+        return Round(claimed, admission.reasons | plan.reasons if thorough else None)
 
     def _sights(self, in_hand: list[InHand], at: datetime) -> Iterator[Sight]:
         for attempt in in_hand:

@@ -23,6 +23,7 @@ from pms.domain.states import PrinterState
 
 logger = logging.getLogger(__name__)
 
+_ENDS = bus.PrintFailed | bus.PrintCancelled
 _TROUBLED = frozenset({PrinterState.ERROR, PrinterState.UNAUTHORIZED, PrinterState.UNREACHABLE})
 
 
@@ -49,6 +50,7 @@ class Reports:
         #: Printers whose bed nobody needs to clear; kept up to date by the owner.
         self.autostart: frozenset[int] = frozenset()
         self._requeued = False
+        self._announced = False
 
     def process(self, now: float, at: datetime) -> bool:
         """Handle what has come; True: the database has changed."""
@@ -66,6 +68,11 @@ class Reports:
         """Whether copies may wait that did not when this was asked last."""
         requeued, self._requeued = self._requeued, False
         return requeued
+
+    def take_announced(self) -> bool:
+        """Whether messages may have been added to the outbox since this was asked last."""
+        announced, self._announced = self._announced, False
+        return announced
 
     def _is_report(self, item: Received, now: float, at: datetime) -> bool:
         if isinstance(item.message, Report):
@@ -116,6 +123,7 @@ class Reports:
         if isinstance(event, bus.PrinterStateChanged):
             self._farm[printer_id].report(event, now)
         self._requeued = self._requeued or requeues(event)
+        self._announced = self._announced or announces(event)
         self._publisher.publish(printer_id, event)
         _log(printer_id, event)
 
@@ -136,6 +144,11 @@ def requeues(event: Event) -> bool:
     if isinstance(event, bus.TransferFinished):
         return event.problem is not None
     return isinstance(event, bus.CommandRefused | bus.PrintFailed | bus.PrintCancelled)
+
+
+def announces(event: Event) -> bool:
+    """Whether the rest of OpenFarm may be told something because of it."""
+    return isinstance(event, bus.PrintStarted | bus.PrintFinished | bus.PrintCleared | _ENDS)
 
 
 def _log(printer_id: int, event: Event) -> None:

@@ -195,7 +195,7 @@ class Coordinator:
     def _round(self, now: float, at: datetime) -> None:
         self._gate.make_sure(now)
         if self._reports.process(now, at):
-            self._notifications.pending = True
+            self._notifications.pending |= self._reports.take_announced()
             self._may_have_room |= self._farm.is_any_idle
             self._assign_due |= self._reports.take_requeued()
         if self._paid_jobs.process(now, at):

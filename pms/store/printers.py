@@ -12,6 +12,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     and_,
+    bindparam,
     case,
     delete,
     exists,
@@ -82,24 +83,29 @@ def all_printers(connection: Connection) -> list[PrinterRow]:
     return _read(connection)
 
 
-def is_any_free(connection: Connection, printer_ids: Collection[int]) -> bool:
-    """Whether one of these printers may take a copy, as far as the tables know."""
-    has_attempt = exists().where(
-        and_(pms_attempts.c.printer_id == pms_printers.c.printer_id, attempt_is_live)
+def some(connection: Connection, printer_ids: Collection[int]) -> list[PrinterRow]:
+    """Those of them that are in the table and that PMS has met."""
+    return _read(connection, printers.c.id.in_(printer_ids))
+
+
+_HAS_ATTEMPT = exists().where(
+    and_(pms_attempts.c.printer_id == pms_printers.c.printer_id, attempt_is_live)
+)
+_FREE = (
+    select(pms_printers.c.printer_id)
+    .join(printers, printers.c.id == pms_printers.c.printer_id)
+    .where(
+        pms_printers.c.bed == Bed.CLEAR.value,
+        ~pms_printers.c.suspended,
+        printers.c.enabled,
+        ~_HAS_ATTEMPT,
     )
-    free = (
-        select(pms_printers.c.printer_id)
-        .join(printers, printers.c.id == pms_printers.c.printer_id)
-        .where(
-            pms_printers.c.printer_id.in_(printer_ids),
-            pms_printers.c.bed == Bed.CLEAR.value,
-            ~pms_printers.c.suspended,
-            printers.c.enabled,
-            ~has_attempt,
-        )
-        .limit(1)
-    )
-    return connection.execute(free).one_or_none() is not None
+)
+
+
+def free(connection: Connection) -> set[int]:
+    """The printers that may take a copy, as far as the tables know."""
+    return set(connection.execute(_FREE).scalars())
 
 
 def get(connection: Connection, printer_id: int) -> PrinterRow:
@@ -189,10 +195,17 @@ def find(connection: Connection, name_or_id: str) -> int:
     return int(found)
 
 
-def _update(connection: Connection, printer_id: int, **values: object) -> None:
-    connection.execute(
-        update(pms_printers).where(pms_printers.c.printer_id == printer_id).values(**values)
+_OF_PRINTER = update(pms_printers).where(pms_printers.c.printer_id == bindparam("of_printer"))
+_SET_STATE = _OF_PRINTER.values(
+    state_since=case(
+        (pms_printers.c.state == bindparam("new_state"), pms_printers.c.state_since),
+        else_=bindparam("at", type_=pms_printers.c.state_since.type),
     )
+)
+
+
+def _update(connection: Connection, printer_id: int, **values: object) -> None:
+    connection.execute(_OF_PRINTER, {"of_printer": printer_id, **values})
 
 
 def set_state(
@@ -205,15 +218,17 @@ def set_state(
     attention: str | None = None,
 ) -> None:
     """Keep what a printer is doing, since when and why."""
-    since = case((pms_printers.c.state == state.value, pms_printers.c.state_since), else_=at)
-    _update(
-        connection,
-        printer_id,
-        state=state.value,
-        state_since=since,
-        detail=detail,
-        attention=attention,
-        last_seen_at=at,
+    connection.execute(
+        _SET_STATE,
+        {
+            "of_printer": printer_id,
+            "new_state": state.value,
+            "at": at,
+            "state": state.value,
+            "detail": detail,
+            "attention": attention,
+            "last_seen_at": at,
+        },
     )
 
 
@@ -239,7 +254,8 @@ def free_bed(connection: Connection, printer_id: int) -> None:
 
 def count_failure(connection: Connection, printer_id: int) -> None:
     """One more failed print in a row."""
-    _update(connection, printer_id, consecutive_failures=pms_printers.c.consecutive_failures + 1)
+    more = _OF_PRINTER.values(consecutive_failures=pms_printers.c.consecutive_failures + 1)
+    connection.execute(more, {"of_printer": printer_id})
 
 
 def reset_failures(connection: Connection, printer_id: int) -> None:

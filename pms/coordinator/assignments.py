@@ -21,7 +21,7 @@ from pms.store.printers import PrinterRow
 class Round:
     """New attempts, and for every other startable print why it waits.
 
-    No reasons: not all printers were looked at.
+    No reasons: no printer was free, so that nobody's reason was looked for.
     """
 
     claimed: list[Attempt]
@@ -53,25 +53,20 @@ class Assigner:
     ) -> Round:
         """One round, in the caller's transaction; `now` in monotonic seconds, `at` is the same.
 
-        Unless it is `thorough`, it looks at free printers only, and gives no reasons: of the
-        reports of a busy farm few free one, and the queue may be long.
+        Unless it is `thorough`, it ends at once where no printer is free: of the reports of a busy
+        farm few free one, and the queue may be long.
         """
-        if thorough:
-            rows = printers.all_printers(connection)
-        else:
-            free = printers.free(connection).intersection(self._farm.idle())
-            rows = printers.some(connection, free) if free else []
-            if not rows:
-                return Round([], None)
+        if not thorough and printers.free(connection).isdisjoint(self._farm.idle()):
+            return Round([], None)
         waiting = queue.read(connection, at).startable
         if not waiting:
             return Round([], {})
-        in_hand = attempts.in_hand(connection)
+        in_hand, rows = attempts.in_hand(connection), printers.all_printers(connection)
         plan = schedule(waiting, views(rows, self._farm, in_hand, at), self._material_match)
         demand = self._demands.follow(self._sights(in_hand, at), now)
         admission = admit(plan.assignments, self._limits, demand)
         claimed = [attempts.claim(connection, chosen, at) for chosen in admission.admitted]
-        return Round(claimed, admission.reasons | plan.reasons if thorough else None)
+        return Round(claimed, admission.reasons | plan.reasons)
 
     def _sights(self, in_hand: list[InHand], at: datetime) -> Iterator[Sight]:
         for attempt in in_hand:

@@ -12,7 +12,6 @@ from pms.domain.backoff import still_waits
 from pms.domain.printing import LONGEST_REST
 from pms.domain.scheduling import PrinterView
 from pms.domain.states import PrinterState
-from pms.store.attempts import Attempt
 from pms.store.printers import PrinterRow
 
 
@@ -158,8 +157,3 @@ def view(row: PrinterRow, live: LivePrinter, claimed: bool, now: datetime) -> Pr
         consecutive_failures=row.consecutive_failures,
         completed=row.completed,
     )
-
-
-def attempts_by_printer(live: list[Attempt]) -> dict[int, Attempt]:
-    """Every live attempt by the printer that has it."""
-    return {attempt.printer_id: attempt for attempt in live}

@@ -51,6 +51,9 @@ logger = logging.getLogger(__name__)
 #: A round comes at least so often, so that nobody's silence goes unnoticed.
 LONGEST_WAIT_S = 1.0
 PRUNE_INTERVAL_S = 3600.0
+#: A round of scheduling is followed by a pause of so many times what it took, so that with a long
+#: queue the reports of what happens do not wait for it all the time.
+ASSIGN_PAUSE = 3.0
 #: From the signal to the end, whatever hangs; what is not done by then is done at the next start.
 STOP_S = 8.0
 #: Parts of it, for each of those that have to end.
@@ -158,6 +161,8 @@ class Coordinator:
         self._assign_due = True
         #: A printer may have become free, or what printers share.
         self._may_have_room = False
+        #: When the next round of scheduling may be.
+        self._assign_at = 0.0
         self._look_at = 0.0
         self._prune_at = 0.0
         self._stop_by = float("inf")
@@ -206,7 +211,7 @@ class Coordinator:
             self._look(now, at)
         if now >= self._prune_at and self._gate.is_open(now):
             self._prune(now, at)
-        if (self._assign_due or self._may_have_room) and self._gate.is_open(now):
+        if self._assign_at <= now and self._wants_assigning and self._gate.is_open(now):
             self._assign(now, at)
         self._notifications.process(now, at)
         self._router.flush(now)
@@ -216,11 +221,16 @@ class Coordinator:
         deadline = min(
             now + LONGEST_WAIT_S,
             max(self._look_at, self._gate.opens_at),
+            max(self._assign_at, self._gate.opens_at) if self._wants_assigning else float("inf"),
             self._notifications.next_due(),
             self._processes.next_deadline(),
             self._router.next_due(now) or float("inf"),
         )
         self._poller.poll(math.ceil(max(0.0, deadline - now) * 1000))
+
+    @property
+    def _wants_assigning(self) -> bool:
+        return self._assign_due or self._may_have_room
 
     # -- parts of a round -----------------------------------------------------------
 
@@ -259,10 +269,11 @@ class Coordinator:
 
     def _assign(self, now: float, at: datetime) -> None:
         """Give waiting copies to free printers."""
-        thorough = self._assign_due
+        thorough, began = self._assign_due, time.monotonic()
         done = self._gate.transact(
             lambda connection: self._assigner.assign(connection, now, at, thorough=thorough), now
         )
+        self._assign_at = began + (1 + ASSIGN_PAUSE) * (time.monotonic() - began)
         if done is None:
             return
         crash_points.reach("claim_committed")

@@ -8,11 +8,11 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from pms.coordinator.farm import Farm, LivePrinter, attempts_by_printer, shown_state
+from pms.coordinator.farm import Farm, LivePrinter, shown_state
 from pms.coordinator.processes import PrinterProcesses
 from pms.domain.states import AttemptState, PrinterState
 from pms.store import attempts, jobs, printers, queue
-from pms.store.attempts import Attempt
+from pms.store.attempts import InHand
 from pms.store.printers import PrinterRow
 from pms.store.queue import Queue
 
@@ -53,18 +53,18 @@ def describe(
 ) -> dict[str, Any]:
     """Printers, the queue with reasons, and what a person has to see to."""
     rows = printers.all_printers(connection)
-    live = attempts_by_printer(attempts.live(connection))
+    in_hand = {attempt.printer_id: attempt for attempt in attempts.in_hand(connection)}
     waiting = queue.read(connection, now)
     return {
         "coordinator": health.describe(),
-        "printers": [_printer(row, farm[row.id], live.get(row.id), processes) for row in rows],
+        "printers": [_printer(row, farm[row.id], in_hand.get(row.id), processes) for row in rows],
         "queue": _queue(waiting, reasons),
         "attention": _attention(connection, rows),
     }
 
 
 def _printer(
-    row: PrinterRow, live: LivePrinter, attempt: Attempt | None, processes: PrinterProcesses
+    row: PrinterRow, live: LivePrinter, attempt: InHand | None, processes: PrinterProcesses
 ) -> dict[str, Any]:
     begun = attempt is not None and attempt.state in _BEGUN
     runs = begun and live.state in (PrinterState.PRINTING, PrinterState.PAUSED)
@@ -92,7 +92,7 @@ def _printer(
     }
 
 
-def _progress(live: LivePrinter, attempt: Attempt | None) -> float | None:
+def _progress(live: LivePrinter, attempt: InHand | None) -> float | None:
     if attempt is None:
         return None
     if attempt.state is AttemptState.FINISHED:

@@ -86,12 +86,14 @@ def live(connection: Connection) -> list[Attempt]:
 
 
 class InHand(NamedTuple):
-    """A live attempt, as scheduling has to know it."""
+    """A live attempt, as scheduling and the status have to know it."""
 
     id: int
+    print_id: int
     job_id: int
     printer_id: int
     state: AttemptState
+    progress: float
     #: When its start was granted.
     starting_at: datetime | None
     started_at: datetime | None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -81,11 +80,6 @@ def meet_new_ones(connection: Connection, now: datetime) -> None:
 def all_printers(connection: Connection) -> list[PrinterRow]:
     """Every printer that is in the table and that PMS has met."""
     return _read(connection)
-
-
-def some(connection: Connection, printer_ids: Collection[int]) -> list[PrinterRow]:
-    """Those of them that are in the table and that PMS has met."""
-    return _read(connection, printers.c.id.in_(printer_ids))
 
 
 _HAS_ATTEMPT = exists().where(

@@ -37,10 +37,15 @@ class _Secrets:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        self._values: set[str] = set()
         self._forms: tuple[str, ...] = ()
 
     def add(self, value: str) -> None:
         with self._lock:
+            # Those of hundreds of printers come again and again.
+            if value in self._values:
+                return
+            self._values.add(value)
             self._forms = longest_first(written_forms(value).union(self._forms))
 
     def mask(self, text: str) -> str:

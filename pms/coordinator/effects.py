@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 from pms.coordinator import announcements
 from pms.domain import printing
 from pms.domain.printing import Announcement, Copy, Effect
+from pms.domain.states import JobStatus
 from pms.store import attempts, copies, events, jobs, printers
 
 
@@ -124,7 +125,8 @@ class Ledger:
                 printers.suspend(connection, printer_id)
                 self.note("printer_suspended", f"{failures} prints in a row failed")
             case printing.ResetFailures():
-                printers.reset_failures(connection, printer_id)
+                if self._copy.consecutive_failures:
+                    printers.reset_failures(connection, printer_id)
             case printing.RestPrinter(until):
                 printers.rest(connection, printer_id, until)
             case _:
@@ -143,7 +145,8 @@ class Ledger:
         connection, job_id = self._connection, self._copy.job_id
         match effect:
             case printing.SetJobPrinting():
-                jobs.set_job_printing(connection, job_id)
+                if self._copy.job_status is JobStatus.OPERATOR_APPROVED:
+                    jobs.set_job_printing(connection, job_id)
             case printing.InsertReplacement():
                 replacement = jobs.insert_replacement(connection, job_id, self._at)
                 self.note("print_replaced", f"print {replacement} takes its place")
@@ -170,6 +173,9 @@ class Ledger:
 
 def complete_if_done(connection: Connection, policy: Policy, job_id: int, at: datetime) -> None:
     """Close the job and tell its customer, once every copy is off its printer."""
+    # Of many copies, only the last one has to be counted with care.
+    if copies.is_any_open(connection, job_id):
+        return
     tally = copies.tally(connection, job_id)
     printer_id = attempts.last_cleared_printer(connection, job_id)
     if tally is None or printer_id is None or not printing.job_is_complete(tally):

@@ -28,6 +28,17 @@ from pms.store.tables import attempt_is_live, pms_attempts, pms_jobs, print_jobs
 ROWS_AT_ONCE = 1000
 
 
+def is_any_open(connection: Connection, job_id: int) -> bool:
+    """Whether a print of the job waits or is under way, as far as its rows say."""
+    open_ones = [PrintStatus.PENDING.value, PrintStatus.PRINTING.value]
+    found = (
+        select(prints.c.id)
+        .where(prints.c.print_job_id == job_id, prints.c.print_status.in_(open_ones))
+        .limit(1)
+    )
+    return connection.execute(found).one_or_none() is not None
+
+
 def tally(connection: Connection, job_id: int) -> JobTally | None:
     """Count a job's prints and live attempts; None: there is no such job."""
     num_copies = connection.execute(

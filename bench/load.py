@@ -31,7 +31,7 @@ FILE_BYTES = 60_000
 SEED = 5
 #: The share of the copies that is printed while printers fail; the rest is to end in peace.
 TROUBLED_SHARE = 0.8
-TIMEOUT_S = 280.0
+TIMEOUT_S = 340.0
 COORDINATOR_MIB = 250e6 / 1024**2
 MEDIAN_S, P99_S, STATUS_S = 0.100, 0.250, 0.200
 PRINT_OF_PATH = re.compile(r"print-(\d+)_try")
@@ -44,7 +44,7 @@ SETTINGS = {"PMS_REPRINTS": "1000", "PMS_PRINTER_FAILURES": "1000"}
 def run(scene: Scene) -> Iterator[Figure]:
     """As many jobs as printers; a tenth of the printers fail."""
     printers = scene.scale.pick(500, 20, 4)
-    dwell_s = scene.scale.pick((40.0, 60.0), (1.0, 2.0), (0.3, 0.5))
+    dwell_s = scene.scale.pick((40.0, 100.0), (1.0, 2.0), (0.3, 0.5))
     with (
         simulator(scene.folder, printers=printers) as simulated,
         open_farm(scene, **SETTINGS) as farm,

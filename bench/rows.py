@@ -55,7 +55,7 @@ def rows(scale: Scale) -> list[Row]:
         row("recovery", recovery.run, 180, 60),
         *(row(f"idle-{n}", partial(idle_printers.run, printers=n), 90, 30) for n in sizes),
         *(row(f"printing-{n}", partial(printing_printers.run, printers=n), 150, 45) for n in sizes),
-        row("load", load.run, 320, 60),
+        row("load", load.run, 380, 60),
     ]
 
 

@@ -21,6 +21,8 @@ logger = logging.getLogger(__name__)
 #: How often a worker is answered although there is nothing to say: a fraction of the silence
 #: after which it ends, and rarely enough not to wake hundreds for nothing.
 SIGN_OF_LIFE_INTERVAL_S = 5.0
+#: Committed together, and short enough for a question that comes meanwhile.
+REPORTS_AT_ONCE = 20
 #: Strangers that are remembered so that each is logged once.
 MAX_STRANGERS = 1000
 
@@ -101,7 +103,7 @@ class Router:
         return None if peer is None else peer.heard_at
 
     def receive(self, now: float, limit: int = 500) -> list[Received]:
-        """What has come, at most `limit` frames of it, in each sender's order.
+        """At most `limit` frames, or REPORTS_AT_ONCE reports, in each sender's order.
 
         A report is returned again (later) until it is acknowledged, so acknowledge what is done
         before the next call. When one cannot be done, leave that printer's later ones of the
@@ -110,6 +112,7 @@ class Router:
         received: list[Received] = []
         #: How far each sender's reports would be if all of this batch were acknowledged.
         cursors: dict[int, Inbox] = {}
+        reports = 0
         for sender, frame in self._frames(limit):
             peer = self._by_identity.get(sender)
             if peer is None:
@@ -123,6 +126,9 @@ class Router:
             taken = self._take(peer, cursor, message)
             if taken is not None:
                 received.append(taken)
+                reports += isinstance(message, Report)
+                if reports >= REPORTS_AT_ONCE:
+                    break
         return received
 
     def acknowledge(self, received: Received, granted: bool = True) -> None:

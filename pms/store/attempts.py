@@ -163,15 +163,14 @@ def claim(connection: Connection, assignment: Assignment, now: datetime) -> Atte
 
     The unique indexes refuse a second live attempt for the print or on the printer.
     """
-    last = connection.execute(
-        select(func.max(pms_attempts.c.number)).where(
-            pms_attempts.c.print_id == assignment.print_id
-        )
-    ).scalar_one()
+    last, job_sha1 = connection.execute(
+        _BEFORE_CLAIM, {"print": assignment.print_id, "job": assignment.job_id}
+    ).one()
     number = (last or 0) + 1
     path = remote_path(assignment.job_id, assignment.print_id, number)
-    connection.execute(
-        insert(pms_attempts).values(
+    attempt_id = connection.execute(
+        insert(pms_attempts)
+        .values(
             print_id=assignment.print_id,
             job_id=assignment.job_id,
             printer_id=assignment.printer_id,
@@ -180,16 +179,44 @@ def claim(connection: Connection, assignment: Assignment, now: datetime) -> Atte
             remote_path=path,
             claimed_at=now,
         )
-    )
+        .returning(pms_attempts.c.id)
+    ).scalar_one()
     connection.execute(
         update(prints)
         .where(prints.c.id == assignment.print_id)
         .values(printer_id=assignment.printer_id)
     )
-    attempt = live_of_print(connection, assignment.print_id)
-    if attempt is None:
-        raise AssertionError(f"attempt for print {assignment.print_id} is gone")
-    return attempt
+    return Attempt(
+        id=attempt_id,
+        print_id=assignment.print_id,
+        job_id=assignment.job_id,
+        printer_id=assignment.printer_id,
+        state=AttemptState.CLAIMED,
+        remote_path=path,
+        size=None,
+        sha1=None,
+        finish_marker=None,
+        job_sha1=job_sha1,
+        progress=0.0,
+        clear_requested=False,
+        cleared_by_person=False,
+        cancel_requested=False,
+        starting_at=None,
+        started_at=None,
+    )
+
+
+#: The number of the print's last attempt, and the SHA-1 that its job's copies have to have.
+_BEFORE_CLAIM: Select[Any] = select(
+    select(func.max(pms_attempts.c.number))
+    .where(pms_attempts.c.print_id == bindparam("print"))
+    .scalar_subquery(),
+    select(pms_attempts.c.sha1)
+    .where(pms_attempts.c.job_id == bindparam("job"), pms_attempts.c.sha1.is_not(None))
+    .order_by(pms_attempts.c.id)
+    .limit(1)
+    .scalar_subquery(),
+)
 
 
 def load_copy(connection: Connection, attempt_id: int) -> Copy | None:

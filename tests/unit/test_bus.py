@@ -35,7 +35,7 @@ from pms.bus.messages import (
     Stop,
 )
 from pms.bus.outbox import BLOCKED_RETRY_S
-from pms.bus.router import NotOpenError, Received, Router
+from pms.bus.router import REPORTS_AT_ONCE, NotOpenError, Received, Router
 from pms.errors import SettingsError
 from tests.support.waiting import wait_until
 
@@ -195,14 +195,33 @@ def test_a_report_that_came_twice_in_one_batch_is_returned_once(farm: Farm) -> N
 
 def test_many_reports_of_one_batch_keep_their_order(farm: Farm) -> None:
     dealer = farm.worker()
-    sent = [starting(number) for number in range(50)]
+    sent = [starting(number) for number in range(REPORTS_AT_ONCE)]
     for event in sent:
         dealer.report(event, farm.now)
-    received = farm.batch(50)
+    received = farm.batch(len(sent))
     assert events(received) == sent
     for item in received:
         farm.router.acknowledge(item)
-    assert len(farm.obtained(dealer, 50)) == 50
+    assert len(farm.obtained(dealer, len(sent))) == len(sent)
+
+
+def test_more_reports_than_are_taken_at_once_come_with_the_next_ones(farm: Farm) -> None:
+    dealer = farm.worker()
+    sent = [starting(number) for number in range(2 * REPORTS_AT_ONCE + 1)]
+    for event in sent:
+        dealer.report(event, farm.now)
+    taken: list[Received] = []
+
+    def take() -> bool:
+        received = farm.router.receive(farm.now)
+        assert len(received) <= REPORTS_AT_ONCE
+        for item in received:
+            farm.router.acknowledge(item)
+        taken.extend(received)
+        return len(taken) == len(sent)
+
+    wait_until(take, 10.0, "all reports")
+    assert events(taken) == sent
 
 
 def test_after_one_that_failed_the_later_ones_come_again_in_order(farm: Farm) -> None:

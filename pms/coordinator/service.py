@@ -53,7 +53,7 @@ LONGEST_WAIT_S = 1.0
 PRUNE_INTERVAL_S = 3600.0
 #: A round of scheduling is followed by a pause of so many times what it took, so that with a long
 #: queue the reports of what happens do not wait for it all the time.
-ASSIGN_PAUSE = 3.0
+ASSIGN_PAUSE = 5.0
 #: From the signal to the end, whatever hangs; what is not done by then is done at the next start.
 STOP_S = 8.0
 #: Parts of it, for each of those that have to end.

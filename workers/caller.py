@@ -137,7 +137,9 @@ class Caller(threading.Thread):
     def _keep_session(self, octoprint: OctoPrint, path: str) -> None:
         """The transfer's will do if it ended just now; a server that restarts takes longer."""
         session = self._kept.recall(path)
-        if session is None or time.monotonic() - session.made_at > FRESH_SESSION_S:
+        age_s = float("inf") if session is None else time.monotonic() - session.made_at
+        # Before a reboot of this host, the clock was another one.
+        if not 0 <= age_s <= FRESH_SESSION_S:
             self._kept.keep(path, octoprint.login())
 
     def _prove(self, octoprint: OctoPrint, path: str) -> ServerProof:

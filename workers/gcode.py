@@ -97,12 +97,14 @@ class GcodeCache:
             lock = entry.lock_exclusively()
             if lock is None:
                 time.sleep(LOCK_POLL_S)
-            elif entry.load(origin) is not None:
-                # Another process has just completed it.
-                lock.release()
-            else:
-                stack.enter_context(lock)
-                return _carry_out(self._begin(stack, entry, lock, source, wishes), stack, at_once)
+                continue
+            with ExitStack() as held:
+                held.enter_context(lock)
+                # Another process may have completed it just now.
+                if entry.load(origin) is None:
+                    stack.push(held.pop_all())
+                    download = self._begin(stack, entry, lock, source, wishes)
+                    return _carry_out(download, stack, at_once)
         raise GcodeAborted(f"job {job_id}: the download was called off")
 
     def _take(self, stack: ExitStack, entry: Entry, origin: str) -> GrowingGcode | None:
@@ -110,15 +112,16 @@ class GcodeCache:
         lock = entry.lock_shared()
         if lock is None:
             return None
-        facts = entry.load(origin)
-        if facts is None:
-            lock.release()
-            return None
-        stack.enter_context(lock)
-        entry.touch()
-        gcode = GrowingGcode(stack.enter_context(facts.path.open("rb")), facts.size)
-        gcode.finish(facts)
-        return gcode
+        with ExitStack() as held:
+            held.enter_context(lock)
+            facts = entry.load(origin)
+            if facts is None:
+                return None
+            entry.touch()
+            gcode = GrowingGcode(held.enter_context(facts.path.open("rb")), facts.size)
+            gcode.finish(facts)
+            stack.push(held.pop_all())
+            return gcode
 
     def _begin(
         self, stack: ExitStack, entry: Entry, lock: Lock, source: GcodeSource, wishes: Wishes

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -71,7 +71,7 @@ class Download:
         try:
             with in_words(self._folder, self._entry.job_id), self._source:
                 for chunk in self._chunks():
-                    self._file.write(chunk)
+                    _write_all(self._file, chunk)
                     self._received += len(chunk)
                     self.gcode.grew(self._received)
                     self._wishes.on_progress(self._received, self._stream.size)
@@ -101,8 +101,9 @@ class Download:
                 facts = self._read_facts()
                 self._wishes.check(facts)
         except BaseException as error:
-            self._entry.remove()
+            # First of all, whoever waits has to know.
             self.gcode.fail(error)
+            self._remove()
             return
         self.gcode.finish(facts)
         self._keep(facts)
@@ -117,6 +118,8 @@ class Download:
             scanner.feed(chunk)
             position += len(chunk)
         found = scanner.finish()
+        if found.size != self.gcode.size:
+            raise self._changed()
         if not found.has_command:
             flaw = "holds not a single command" if found.size else "is empty"
             raise GcodeUnusable(f"{self._here} {flaw}; upload another file or reject the job")
@@ -132,12 +135,16 @@ class Download:
         try:
             self._entry.publish(Voucher.of(facts, self._origin))
         except OSError as error:
-            self._entry.remove()
+            self._remove()
             self._log(logging.WARNING, "gcode_not_cached", {"error": error.strerror})
         else:
             self._log(logging.INFO, "gcode_cached", {"size": facts.size})
         # Other processes may use it from now on, while this one still does.
         self._lock.share()
+
+    def _remove(self) -> None:
+        with suppress(OSError):
+            self._entry.remove()
 
     def _log(self, level: int, event: str, fields: dict[str, object]) -> None:
         logger.log(level, event, extra={"job_id": self._entry.job_id, "fields": fields})
@@ -152,3 +159,10 @@ class Download:
     @property
     def _here(self) -> str:
         return f"job {self._entry.job_id}: the G-code from {self._origin}"
+
+
+def _write_all(file: IO[bytes], chunk: bytes) -> None:
+    """A disk that is nearly full takes a part of it first, and only then refuses."""
+    left = memoryview(chunk)
+    while left:
+        left = left[file.write(left) :]

@@ -73,10 +73,6 @@ class Lock:
         with suppress(BlockingIOError):
             fcntl.flock(self._descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
 
-    def release(self) -> None:
-        """Let others do with the files what they want."""
-        os.close(self._descriptor)
-
     def __enter__(self) -> Lock:
         return self
 
@@ -86,7 +82,7 @@ class Lock:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.release()
+        os.close(self._descriptor)
 
 
 class Entry:
@@ -113,7 +109,7 @@ class Entry:
         try:
             voucher = msgspec.json.decode(self._voucher.read_bytes(), type=Voucher)
             size = self.gcode.stat().st_size
-        except (FileNotFoundError, msgspec.MsgspecError):
+        except (FileNotFoundError, msgspec.MsgspecError, UnicodeDecodeError):
             return None
         if (voucher.size, voucher.origin) != (size, origin):
             return None

@@ -48,13 +48,14 @@ class GrowingGcode:
     def written(self, position: int, size: int) -> bytes:
         """What has been written from there on, as soon as there is anything; none at the end.
 
-        Raises what the writing failed with.
+        Raises what the writing failed with, and GcodeUnavailable for a file that was cut.
         """
         with self._changed:
             self._wait_for(lambda: self._all_written or self._written > position)
             if self._error is not None:
                 raise self._error
-        return os.pread(self._file.fileno(), size, position)
+            wanted = min(size, self._written - position)
+        return self._block(wanted, position)
 
     def finish(self, facts: CachedGcode) -> None:
         """All of it is there, and good."""
@@ -97,10 +98,14 @@ class GrowingGcode:
             if self._error is not None:
                 raise self._error
             wanted = min(size, self._sendable - self._position)
-        block = os.pread(self._file.fileno(), wanted, self._position)
+        block = self._block(wanted, self._position)
+        self._position += len(block)
+        return block
+
+    def _block(self, wanted: int, position: int) -> bytes:
+        block = os.pread(self._file.fileno(), wanted, position)
         if wanted and not block:
             raise GcodeUnavailable(f"{self._file.name} has lost its end; it is fetched again")
-        self._position += len(block)
         return block
 
     @property

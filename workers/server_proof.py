@@ -31,7 +31,7 @@ class _Kept(msgspec.Struct, frozen=True):
 
 
 class KeptSession:
-    """The session made before the last start, in a file that only its owner may read."""
+    """The session made before the last start, or for it, in a file that only its owner may read."""
 
     def __init__(self, file: Path) -> None:
         self._file = file

@@ -80,7 +80,7 @@ class Transfer(threading.Thread):
         self._on_progress = on_progress
         self._on_end = on_end
         self._report_at = 0.0
-        self._sends_at_once = False
+        self._sending = False
         self._aborted = threading.Event()
         self._kept = KeptSession(spec.session_file)
         self._cache = GcodeCache(spec.cache_folder, spec.cache_bytes)
@@ -129,7 +129,6 @@ class Transfer(threading.Thread):
         That is for the first try only. OctoPrint keeps for ever what it has received of an upload
         that ends early, so a file server that breaks off must not do that to it again and again.
         """
-        self._sends_at_once = at_once
         with (
             self._cache.fetch(
                 self._request.job_id,
@@ -156,14 +155,18 @@ class Transfer(threading.Thread):
             size = gcode.wait_for_size()
             if free is not None and free < size:
                 raise NoRoomError(needed=size, free=free)
-            path = octoprint.store(
-                gcode,
-                self._request.remote_path,
-                on_progress=self._on_progress,
-                timeout_s=self._spec.upload_timeout_s,
-                abort=self._aborted.is_set,
-                overwrite=not is_new,
-            )
+            self._sending = True
+            try:
+                path = octoprint.store(
+                    gcode,
+                    self._request.remote_path,
+                    on_progress=self._on_progress,
+                    timeout_s=self._spec.upload_timeout_s,
+                    abort=self._aborted.is_set,
+                    overwrite=not is_new,
+                )
+            finally:
+                self._sending = False
             crash_points.reach("uploaded")
             facts = gcode.facts()
             _verify(octoprint, path, facts)
@@ -176,10 +179,10 @@ class Transfer(threading.Thread):
             finish_marker=facts.finish_marker,
         )
 
-    def _fetched(self, received: int, size: int | None) -> None:
-        """What is sent at once is reported as sent."""
+    def _fetched(self, received: int, _size: int | None) -> None:
+        """Once it is being sent, that is reported instead."""
         now = time.monotonic()
-        if now >= self._report_at and not (self._sends_at_once and size):
+        if now >= self._report_at and not self._sending:
             self._report_at = now + FETCH_REPORT_INTERVAL_S
             self._on_fetch(received)
 

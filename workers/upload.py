@@ -61,6 +61,9 @@ class _Part:
 
     def read(self, size: int = -1) -> bytes:
         block = self._content.read(self.len if size < 0 else size)
+        if size and self.len and not block:
+            # The encoder would ask for ever.
+            raise OSError(errno.EIO, "the file has become shorter")
         self.len -= len(block)
         return block
 

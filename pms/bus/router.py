@@ -78,6 +78,8 @@ class Router:
         #: Those with commands in their outboxes.
         self._waiting: dict[int, _Peer] = {}
         self._strangers: set[bytes] = set()
+        #: Senders and frames that have been read and not been taken.
+        self._left: list[tuple[bytes, bytes]] = []
 
     def open(self, printer_id: int, incarnation: int) -> None:
         """From now on this run of the printer's process counts, and no earlier one."""
@@ -102,8 +104,11 @@ class Router:
         peer = self._peers.get(printer_id)
         return None if peer is None else peer.heard_at
 
-    def receive(self, now: float, limit: int = 500) -> list[Received]:
-        """At most `limit` frames, or REPORTS_AT_ONCE reports, in each sender's order.
+    def receive(self, now: float, limit: int = 5000) -> list[Received]:
+        """What has come, REPORTS_AT_ONCE reports of it at most, in each sender's order.
+
+        Everybody whose frame is among the first `limit` counts as heard; those that were not
+        taken come with the next call, which `next_due` asks for.
 
         A report is returned again (later) until it is acknowledged, so acknowledge what is done
         before the next call. When one cannot be done, leave that printer's later ones of the
@@ -119,6 +124,9 @@ class Router:
                 self._note_stranger(sender)
                 continue
             self._heard(peer, now)
+            if reports >= REPORTS_AT_ONCE:
+                self._left.append((sender, frame))
+                continue
             message = self._decode(peer, frame)
             if message is None:
                 continue
@@ -127,8 +135,6 @@ class Router:
             if taken is not None:
                 received.append(taken)
                 reports += isinstance(message, Report)
-                if reports >= REPORTS_AT_ONCE:
-                    break
         return received
 
     def acknowledge(self, received: Received, granted: bool = True) -> None:
@@ -168,6 +174,8 @@ class Router:
 
     def next_due(self, now: float) -> float | None:
         """The time at which `flush` should be called next, `now` at the earliest."""
+        if self._left:
+            return now
         due = (peer.outbox.next_due(now) for peer in self._waiting.values())
         return min((at for at in due if at is not None), default=None)
 
@@ -176,7 +184,9 @@ class Router:
         self.socket.close(linger=int(linger_s * 1000))
 
     def _frames(self, limit: int) -> Iterator[tuple[bytes, bytes]]:
-        for _ in range(limit):
+        left, self._left = self._left, []
+        yield from left
+        for _ in range(limit - len(left)):
             try:
                 sender, *frames = self.socket.recv_multipart(zmq.NOBLOCK)
             except zmq.Again:

@@ -23,7 +23,6 @@ from pms.domain.states import PrinterState
 
 logger = logging.getLogger(__name__)
 
-_ENDS = bus.PrintFailed | bus.PrintCancelled
 _TROUBLED = frozenset({PrinterState.ERROR, PrinterState.UNAUTHORIZED, PrinterState.UNREACHABLE})
 
 
@@ -148,7 +147,9 @@ def requeues(event: Event) -> bool:
 
 def announces(event: Event) -> bool:
     """Whether the rest of OpenFarm may be told something because of it."""
-    return isinstance(event, bus.PrintStarted | bus.PrintFinished | bus.PrintCleared | _ENDS)
+    told_of = bus.PrintStarted | bus.PrintFinished | bus.PrintCleared
+    # What ends a job's last open copy may complete the job.
+    return requeues(event) or isinstance(event, told_of)
 
 
 def _log(printer_id: int, event: Event) -> None:

@@ -54,6 +54,8 @@ PRUNE_INTERVAL_S = 3600.0
 #: A round of scheduling is followed by a pause of so many times what it took, so that with a long
 #: queue the reports of what happens do not wait for it all the time.
 ASSIGN_PAUSE = 5.0
+#: What took long because somebody else had stopped us says nothing about the queue.
+LONGEST_ASSIGN_PAUSE_S = 1.0
 #: From the signal to the end, whatever hangs; what is not done by then is done at the next start.
 STOP_S = 8.0
 #: Parts of it, for each of those that have to end.
@@ -273,9 +275,11 @@ class Coordinator:
         done = self._gate.transact(
             lambda connection: self._assigner.assign(connection, now, at, thorough=thorough), now
         )
-        self._assign_at = began + (1 + ASSIGN_PAUSE) * (time.monotonic() - began)
         if done is None:
             return
+        self._assign_at = time.monotonic() + min(
+            ASSIGN_PAUSE * (time.monotonic() - began), LONGEST_ASSIGN_PAUSE_S
+        )
         crash_points.reach("claim_committed")
         self._assign_due = self._may_have_room = False
         if done.reasons is not None:

@@ -88,6 +88,7 @@ class _SessionClaim:
         """Cheap while the server has nothing to say; raises SQLAlchemyError when it is away."""
         if self._connection is not None and not lives(_driver(self._connection)):
             # Nothing more can be said to the server, not even good-bye.
+            _driver(self._connection).close()
             self._connection.invalidate()
             self.release()
         if self._connection is None:

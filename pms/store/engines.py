@@ -85,8 +85,11 @@ def _postgresql(
         return connection
 
     @event.listens_for(engine, "checkout")
-    def look_at(connection: Any, _record: Any, _proxy: Any) -> None:
-        if not lives(connection):
+    def look_at(connection: Any, record: Any, _proxy: Any) -> None:
+        # A new one is no news. What is wrong with it the first statement tells.
+        if record.info.setdefault("opened", connection) is connection:
+            record.info["opened"] = None
+        elif not lives(connection):
             # The pool opens another one in its place.
             raise exc.DisconnectionError
 

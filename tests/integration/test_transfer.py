@@ -15,7 +15,10 @@ from tests.support.file_server import FileServer
 from tests.support.gcode import GeneratedGcode
 from tests.support.ports import HOST, free_port
 from tests.support.simulator import SimulatedPrinter, Simulator
+from tests.support.small_disk import small_disk
 from tests.support.specs import worker_spec
+from workers.gcode import GcodeCache
+from workers.gcode_sources import FileServerSource, GcodeUnavailable
 from workers.steps import BeginTransfer, TransferOutcome
 from workers.transfer import Transfer
 
@@ -171,3 +174,20 @@ def test_what_is_fetched_is_told_before_any_of_it_can_be_sent(
     ).start()
     assert outcomes.get(timeout=END_S).problem is TransferProblem.UPLOAD_FAILED
     assert 0 < fetched[0] <= 1_000_000
+
+
+@pytest.mark.parametrize("at_once", [False, True])
+@pytest.mark.parametrize("with_length", [False, True])
+def test_of_a_cache_whose_disk_takes_only_a_part_nothing_is_ever_used(
+    file_server: FileServer, at_once: bool, with_length: bool
+) -> None:
+    file_server.put(JOB, GCODE, with_length=with_length)
+    source = FileServerSource(file_server.base_url, END_S)
+    with small_disk(1) as disk:
+        cache = GcodeCache(disk.path / "cache", 10**9)
+        with (
+            pytest.raises(GcodeUnavailable, match="its disk is full"),
+            cache.fetch(JOB, source, at_once=at_once) as gcode,
+        ):
+            gcode.facts()
+        assert list((disk.path / "cache").iterdir()) == []

@@ -133,12 +133,16 @@ def cut_voucher(entry: Entry) -> None:
     os.truncate(entry.gcode.with_suffix(".json"), 5)
 
 
+def spoil_voucher(entry: Entry) -> None:
+    entry.gcode.with_suffix(".json").write_bytes(b'{"origin": "\xff"}')
+
+
 def empty_voucher(entry: Entry) -> None:
     entry.gcode.with_suffix(".json").write_text("{}")
 
 
 @pytest.mark.parametrize(
-    "damage", [lose_voucher, lose_gcode, cut_gcode, cut_voucher, empty_voucher]
+    "damage", [lose_voucher, lose_gcode, cut_gcode, cut_voucher, empty_voucher, spoil_voucher]
 )
 def test_an_incomplete_copy_is_downloaded_again(
     folder: Path, damage: Callable[[Entry], None]

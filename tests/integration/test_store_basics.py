@@ -17,6 +17,8 @@ from pms.store.database import Database, locked
 from pms.store.schema import create_openfarm, migrate
 from tests.support.postgres import Database as PostgreSQL
 from tests.support.postgres import PostgresServer
+from tests.support.processes import is_alive
+from tests.support.waiting import wait_until
 
 NOW = datetime(2026, 5, 4, 12, 0, 0, 123456, tzinfo=UTC)
 
@@ -266,8 +268,13 @@ def test_a_wrong_password_is_not_repeated(postgresql: Database) -> None:
 def test_after_the_server_dropped_all_connections_the_next_use_works(postgresql: Database) -> None:
     with postgresql.begin(), postgresql.begin():
         pass
-    others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
-    run(postgresql, f"{others} AND datname = current_database()")
+    dropped = (
+        "SELECT pid, pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE pid <> pg_backend_pid() AND datname = current_database()"
+    )
+    with postgresql.begin() as connection:
+        pids = [row.pid for row in connection.execute(text(dropped))]
+    wait_until(lambda: not any(map(is_alive, pids)), 10.0, "the end of the dropped connections")
     run(postgresql)
     with pytest.raises(DatabaseUnavailableError, match="terminat"):
         run(postgresql, "SELECT pg_terminate_backend(pg_backend_pid())")

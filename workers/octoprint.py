@@ -44,7 +44,7 @@ from workers.octoprint_errors import (
     not_octoprint,
 )
 from workers.pace import Pace
-from workers.upload import Abort, Content, LocalFile, OnProgress, UploadBody
+from workers.upload import Abort, Content, OnProgress, UploadBody, opened
 
 __all__ = [
     "BadAddress",
@@ -211,7 +211,7 @@ class OctoPrint:
 
     def upload(
         self,
-        local: Path,
+        content: Content | Path,
         remote_path: str,
         on_progress: OnProgress,
         timeout_s: float,
@@ -219,44 +219,25 @@ class OctoPrint:
         *,
         overwrite: bool = True,
     ) -> str:
-        """Store a local file; as `store`. One that cannot be read raises OSError."""
-        with local.open("rb") as stream:
-            return self.store(
-                LocalFile(stream),
-                remote_path,
-                on_progress,
-                timeout_s,
-                abort,
-                overwrite=overwrite,
-            )
-
-    def store(
-        self,
-        content: Content,
-        remote_path: str,
-        on_progress: OnProgress,
-        timeout_s: float,
-        abort: Abort,
-        *,
-        overwrite: bool = True,
-    ) -> str:
-        """Store content as a file and return the path that OctoPrint gave it.
+        """Store a local file, or what comes, and return the path that OctoPrint gave it.
 
         `timeout_s` is the longest time without progress. Raises UploadAborted once `abort()` is
         true; OctoPrint keeps the temporary file of an aborted upload for ever. Raises Conflict for
         a file that is there already, unless it may be overwritten, DiskFull, UploadCut, and what
-        reading the content raises.
+        reading the content raises, OSError for a local file.
         """
-        upload = UploadBody(
-            content,
-            remote_path,
-            on_progress=on_progress,
-            stall_timeout_s=timeout_s,
-            abort=abort,
-            overwrite=overwrite,
-        )
-        upload.pace = Pace(self._upload_bytes_per_s)
-        return self._read(self._send_upload(upload), UploadAnswer).files.local.path
+        with opened(content) as readable:
+            upload = UploadBody(
+                readable,
+                remote_path,
+                on_progress=on_progress,
+                stall_timeout_s=timeout_s,
+                abort=abort,
+                overwrite=overwrite,
+            )
+            upload.pace = Pace(self._upload_bytes_per_s)
+            body = self._send_upload(upload)
+        return self._read(body, UploadAnswer).files.local.path
 
     def _send_upload(self, upload: UploadBody) -> bytes:
         try:

@@ -157,7 +157,7 @@ class Transfer(threading.Thread):
                 raise NoRoomError(needed=size, free=free)
             self._sending = True
             try:
-                path = octoprint.store(
+                path = octoprint.upload(
                     gcode,
                     self._request.remote_path,
                     on_progress=self._on_progress,

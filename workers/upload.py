@@ -9,7 +9,9 @@ import errno
 import os
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from requests_toolbelt.multipart.encoder import MultipartEncoder
@@ -50,6 +52,16 @@ class LocalFile:
         if size and not block:
             raise OSError(errno.EIO, "the file has become shorter", self._stream.name)
         return block
+
+
+@contextmanager
+def opened(content: Content | Path) -> Iterator[Content]:
+    """A local file as content; anything else as it is. Raises OSError."""
+    if not isinstance(content, Path):
+        yield content
+        return
+    with content.open("rb") as stream:
+        yield LocalFile(stream)
 
 
 class _Part:

@@ -12,7 +12,6 @@ from sqlalchemy import Connection
 from pms.coordinator import announcements
 from pms.domain import printing
 from pms.domain.printing import Announcement, Copy, Effect
-from pms.domain.states import JobStatus
 from pms.store import attempts, copies, events, jobs, printers
 
 
@@ -125,8 +124,7 @@ class Ledger:
                 printers.suspend(connection, printer_id)
                 self.note("printer_suspended", f"{failures} prints in a row failed")
             case printing.ResetFailures():
-                if self._copy.consecutive_failures:
-                    printers.reset_failures(connection, printer_id)
+                printers.reset_failures(connection, printer_id)
             case printing.RestPrinter(until):
                 printers.rest(connection, printer_id, until)
             case _:
@@ -145,8 +143,7 @@ class Ledger:
         connection, job_id = self._connection, self._copy.job_id
         match effect:
             case printing.SetJobPrinting():
-                if self._copy.job_status is JobStatus.OPERATOR_APPROVED:
-                    jobs.set_job_printing(connection, job_id)
+                jobs.set_job_printing(connection, job_id)
             case printing.InsertReplacement():
                 replacement = jobs.insert_replacement(connection, job_id, self._at)
                 self.note("print_replaced", f"print {replacement} takes its place")

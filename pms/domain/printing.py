@@ -254,7 +254,7 @@ def started(copy: Copy) -> list[Effect]:
         MoveAttempt(AttemptState.PRINTING),
         OccupyBed(),
         SetPrint(PrintStatus.PRINTING, started=True),
-        SetJobPrinting(),
+        *([SetJobPrinting()] if copy.job_status is JobStatus.OPERATOR_APPROVED else []),
         SetCurrentlyPrinting(True),
         Announce(Announcement.PRINT_STARTED),
     ]
@@ -284,7 +284,7 @@ def finished(copy: Copy, at: datetime) -> list[Effect]:
         SetPrint(PrintStatus.COMPLETED, ended=True),
         SetCurrentlyPrinting(False),
         CountPrint(completed=True, seconds=_seconds_printed(copy, at)),
-        ResetFailures(),
+        *([ResetFailures()] if copy.consecutive_failures else []),
         Announce(Announcement.PRINT_FINISHED),
     ]
 

@@ -85,11 +85,10 @@ def _postgresql(
         return connection
 
     @event.listens_for(engine, "checkout")
-    def look_at(connection: Any, record: Any, _proxy: Any) -> None:
-        # A new one is no news. What is wrong with it the first statement tells.
-        if record.info.setdefault("opened", connection) is connection:
-            record.info["opened"] = None
-        elif not lives(connection):
+    def look_at(connection: BoundedConnection, _record: Any, _proxy: Any) -> None:
+        # What is wrong with a new one, its first statement tells.
+        is_new, connection.is_new = connection.is_new, False
+        if not is_new and not lives(connection):
             # The pool opens another one in its place.
             raise exc.DisconnectionError
 
@@ -169,6 +168,8 @@ class BoundedConnection(psycopg.Connection[Any]):
     """
 
     patience = Patience(15.0)
+    #: Never taken out of the pool yet.
+    is_new = True
 
     def wait(self, gen: PQGen[_Result], *args: Any, **keywords: Any) -> _Result:
         """Wait as psycopg does, within `patience`; then close and raise OperationalError."""

@@ -754,7 +754,7 @@ def test_invariant_8_memory_is_constant_from_the_file_server_to_octoprint(
     with OddServer(_swallows) as server, _peak_memory() as peak:
         with GcodeCache(tmp_path, 1 << 40).fetch(1, source, at_once=True) as gcode:
             with OctoPrint(server.address, "key", TIMEOUT_S) as octoprint:
-                octoprint.store(
+                octoprint.upload(
                     gcode, rigs.PATH, lambda _sent, _size: None, TIMEOUT_S, lambda: False
                 )
             facts = gcode.facts()

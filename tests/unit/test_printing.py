@@ -104,7 +104,6 @@ def finished_after(seconds: int) -> list[Effect]:
         SetPrint(P.COMPLETED, ended=True),
         SetCurrentlyPrinting(False),
         CountPrint(completed=True, seconds=seconds),
-        ResetFailures(),
         Announce(Announcement.PRINT_FINISHED),
     ]
 
@@ -253,6 +252,20 @@ Effects = dict[AttemptState, list[Effect]]
 def test_every_event_in_every_state(decide: Decide, effects: Effects) -> None:
     happens = {state: decide(copy_in(state)) for state in AttemptState}
     assert happens == {state: effects.get(state, []) for state in AttemptState}
+
+
+def test_only_a_printer_that_has_failed_is_forgiven() -> None:
+    finished = printing.finished(copy_in(S.PRINTING), AT)
+    forgiven = printing.finished(copy_in(S.PRINTING, consecutive_failures=1), AT)
+
+    assert [effect for effect in forgiven if effect not in finished] == [ResetFailures()]
+
+
+def test_only_the_first_copy_brings_its_job_to_print() -> None:
+    first = printing.started(copy_in(S.STARTING))
+    later = printing.started(copy_in(S.STARTING, job_status=JobStatus.PRINTING))
+
+    assert [effect for effect in first if effect not in later] == [SetJobPrinting()]
 
 
 @pytest.mark.parametrize("state", sorted(TERMINAL_STATES))

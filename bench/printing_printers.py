@@ -6,9 +6,15 @@ import os
 import signal
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+from statistics import median
 
+from bench import curl
 from bench.figures import Figure, Limit, Unit, at_most, figure
 from bench.live_farm import (
+    PRINT_S,
     end_figure,
     lanes_on,
     launch,
@@ -16,16 +22,16 @@ from bench.live_farm import (
     publish_paid,
 )
 from bench.scene import Scene
-from bench.stopwatches import TIMEOUT_S, BusWatch
+from bench.stopwatches import TIMEOUT_S, BusWatch, PushWatch
 from bench.usage import cores_used, pss_mib
 from pms.domain.states import PrinterState
 from tests.support.farm import Farm
-from tests.support.gcode import moves
+from tests.support.gcode import dwelling_gcode, moves
 from tests.support.processes import process_tree
 from tests.support.simulator import SimulatedPrinter, simulator
 from tests.support.waiting import wait_until
 
-#: Beside those that print all the time.
+#: Beside those that print all the time: so many for PMS, and so many for the floor.
 LANES = 4
 FILE_BYTES = 600_000
 #: Bytes a second, so that the prints outlast the row.
@@ -36,18 +42,18 @@ CORES, MEMORY_MIB, WORKER_S, COORDINATOR_S, STATUS_S = 0.2, 450.0, 1.0, 5.0, 0.2
 
 
 def run(scene: Scene, printers: int) -> Iterator[Figure]:
-    """One job prints on all of them but the lanes, which are added for the latencies."""
+    """One job prints on all of them but the lanes, which come later, for the latencies."""
     options = ("--speed", str(SPEED))
     with (
-        simulator(scene.folder, *options, printers=printers + LANES) as simulated,
+        simulator(scene.folder, *options, printers=printers + 2 * LANES) as simulated,
         open_farm(scene) as farm,
     ):
-        crowd, lanes = simulated.printers[:printers], simulated.printers[printers:]
+        crowd, spare = simulated.printers[:printers], simulated.printers[printers:]
         ids = [farm.add_printer(f"busy{server.number}", server) for server in crowd]
         launch(farm, printers, PrinterState.IDLE)
         yield _started(farm, printers)
         yield from _usage(scene, farm, printers)
-        yield from _latencies(scene, farm, lanes, printers)
+        yield from _latencies(scene, farm, spare, printers)
         yield _answers(farm, scene.scale.pick(50, 10, 2), printers)
         yield _worker_killed(farm, ids[: scene.scale.pick(30, 5, 1)], printers)
         rounds = scene.scale.pick(2, 1, 1)
@@ -93,13 +99,53 @@ def _usage(scene: Scene, farm: Farm, printers: int) -> Iterator[Figure]:
 def _latencies(
     scene: Scene, farm: Farm, servers: Sequence[SimulatedPrinter], printers: int
 ) -> Iterator[Figure]:
-    with lanes_on(farm, servers) as lanes:
+    floor = _by_hand(scene, farm, servers[LANES:])
+    with lanes_on(farm, servers[:LANES]) as lanes:
         lanes.print_all(1)
         taken = lanes.print_all(scene.scale.pick(25, 3, 1))
     starts = [latencies.start_s for latencies in taken]
     what = "JobPaid published → printing, beside those that print"
-    yield figure(what, Unit.SECONDS, starts, printers=printers)
+    yield figure(
+        what,
+        Unit.SECONDS,
+        starts,
+        printers=printers,
+        floor=median(floor),
+        floor_is="download, upload and start with curl",
+    )
     yield end_figure(taken, printers=printers)
+
+
+def _by_hand(scene: Scene, farm: Farm, servers: Sequence[SimulatedPrinter]) -> list[float]:
+    """The same beside the same crowd, on all of these at once, without PMS: seconds until told."""
+    job = farm.openfarm.add_job(paid=False)
+    farm.file_server.put(job, dwelling_gcode(seconds=PRINT_S, m0=False))
+    url = f"{farm.file_server.base_url}/api/gcode/{job}"
+    rounds = scene.scale.pick(10, 3, 1)
+
+    def print_some(server: SimulatedPrinter) -> list[float]:
+        with closing(PushWatch(server)) as push:
+            return [
+                _start_by_hand(
+                    server, push, url, f"by-hand-{server.number}-{turn}.gcode", scene.folder
+                )
+                for turn in range(rounds)
+            ]
+
+    with ThreadPoolExecutor(max_workers=len(servers)) as pool:
+        return [taken for lane in pool.map(print_some, servers) for taken in lane]
+
+
+def _start_by_hand(
+    server: SimulatedPrinter, push: PushWatch, url: str, name: str, folder: Path
+) -> float:
+    push.times.clear()
+    began = time.monotonic()
+    curl.start(server, url, name, folder)
+    started_at = push.wait_for("PrintStarted")
+    push.wait_for("PrintDone")
+    server.wait_state("Operational")
+    return started_at - began
 
 
 def _answers(farm: Farm, rounds: int, printers: int) -> Figure:

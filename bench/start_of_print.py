@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
 
+from bench import curl
 from bench.figures import Figure, Unit, at_most, figure
 from bench.live_farm import cancel, octoprints, open_farm, publish_paid
 from bench.scene import Scene
@@ -16,13 +15,11 @@ from bench.stopwatches import PushWatch
 from pms.demo.octoprint_server import OctoPrintServer
 from tests.support.farm import Farm
 from tests.support.gcode import GeneratedGcode
-from tests.support.programs import find_program
 
 MEGABYTE = 1_000_000
 PRINTER = "p0"
 #: Of a usual and of a large file, against curl.
 USUAL, LARGE = 1.5, 1.15
-CURL_TIMEOUT_S = 60.0
 
 
 class Started:
@@ -49,29 +46,13 @@ class Started:
         self.farm.file_server.put(job, GeneratedGcode(size))
         self.push.times.clear()
         began = time.monotonic()
-        path = self._print_with_curl(job, folder)
+        name = f"curl-{job}.gcode"
+        curl.start(self.server, f"{self.farm.file_server.base_url}/api/gcode/{job}", name, folder)
         started_at = self.push.wait_for("PrintStarted")
         self.server.request("POST", "/api/job", {"command": "cancel"})
         self.server.wait_state("Operational")
-        self.server.request("DELETE", f"/api/files/local/{path}")
+        self.server.request("DELETE", f"/api/files/local/{name}")
         return started_at - began
-
-    def _print_with_curl(self, job: int, folder: Path) -> str:
-        file, nowhere = folder / "part.gcode", Path(os.devnull)
-        url = f"{self.server.url}/api/files/local"
-        # Without this header, curl waits before it sends a large body.
-        key = ("--header", f"X-Api-Key: {self.server.api_key}", "--header", "Expect:")
-        _curl(file, f"{self.farm.file_server.base_url}/api/gcode/{job}")
-        _curl(nowhere, *key, "--form", f"file=@{file};filename=curl-{job}.gcode", url)
-        start = '{"command": "select", "print": true}'
-        _curl(nowhere, *key, "--json", start, f"{url}/curl-{job}.gcode")
-        return f"curl-{job}.gcode"
-
-
-def _curl(output: Path, *arguments: str) -> None:
-    options = ("--silent", "--fail", "--output", str(output))
-    command = [str(find_program("curl")), *options, *arguments]
-    subprocess.run(command, check=True, timeout=CURL_TIMEOUT_S)
 
 
 def run(scene: Scene) -> Iterator[Figure]:
@@ -80,17 +61,17 @@ def run(scene: Scene) -> Iterator[Figure]:
         farm.add_printer(PRINTER, servers[0], autostart=True)
         farm.start()
         farm.wait_for_printer(PRINTER, "idle", "clear")
-        pms, curl = (Started(farm, server) for server in servers)
-        yield _compare(scene, pms, curl, 0.6, USUAL, scene.scale.pick(30, 4, 1))
+        pms, by_hand = (Started(farm, server) for server in servers)
+        yield _compare(scene, pms, by_hand, 0.6, USUAL, scene.scale.pick(30, 4, 1))
         large = scene.scale.pick(100.0, 20.0, 2.0)
-        yield _compare(scene, pms, curl, large, LARGE, scene.scale.pick(8, 2, 1))
+        yield _compare(scene, pms, by_hand, large, LARGE, scene.scale.pick(8, 2, 1))
 
 
 def _compare(
-    scene: Scene, pms: Started, curl: Started, megabytes: float, budget: float, rounds: int
+    scene: Scene, pms: Started, by_hand: Started, megabytes: float, budget: float, rounds: int
 ) -> Figure:
     size = int(megabytes * MEGABYTE)
-    pairs = [(pms.with_pms(size), curl.with_curl(size, scene.folder)) for _ in range(rounds + 1)]
+    pairs = [(pms.with_pms(size), by_hand.with_curl(size, scene.folder)) for _ in range(rounds + 1)]
     # The first ones pay for what is loaded once.
     taken, floor = zip(*pairs[1:], strict=True)
     return figure(

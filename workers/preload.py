@@ -5,10 +5,11 @@ from __future__ import annotations
 import gc
 import importlib
 
-from workers.process import end_with_parent
+from workers.process import end_with_parent, give_way
 
 # By itself, a fork server ends only after the last of its children; first, as the rest takes long.
 end_with_parent()
+give_way()
 for name in ("workers.loop", "pms.logs"):
     importlib.import_module(name)
 importlib.import_module("workers.warm_up").warm_up()

@@ -32,6 +32,7 @@ from workers.steps import (
     CallFailed,
     CallOutcome,
     ConnectPrinter,
+    DeleteFile,
     Emit,
     Exit,
     Look,
@@ -163,7 +164,9 @@ class Printer:
             if self._task is not None:
                 self._task.doubt.settle()
             return self._settle([], now)
-        self._contact.want_look(now.monotonic)
+        # That a file is gone changes nothing about the printer.
+        if failure is not None or not isinstance(call, DeleteFile):
+            self._contact.want_look(now.monotonic)
         if failure is None:
             self._contact.another_call_succeeded(now.monotonic)
         if isinstance(outcome, Stock):
@@ -348,7 +351,8 @@ class Printer:
     def _seen_at_leisure(self) -> Observation | None:
         """What OctoPrint showed last, if there is nothing to be settled first."""
         settled = self._briefed and self._contact.trouble is None
-        return self._contact.observation if settled else None
+        begins = self._task is not None and self._task.is_about_to_start
+        return self._contact.observation if settled and not begins else None
 
     def next_deadline(self) -> float:
         """When `tick` should be called at the latest, monotonic seconds."""

@@ -17,6 +17,9 @@ logger = logging.getLogger(__name__)
 #: Loaded once in the fork server, shared by all printers' processes.
 PRELOADED = ("workers.preload",)
 
+#: How far the printers' processes stand back, of 19, where there is too much to do at once.
+NICENESS = 10
+
 _PR_SET_PDEATHSIG = 1
 
 
@@ -60,3 +63,11 @@ def end_with_parent() -> None:
     That is the fork server for a printer's process, and the coordinator for the fork server.
     """
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def give_way() -> None:
+    """Let the coordinator and the database go before what hundreds of printers' processes do.
+
+    Otherwise everything waits for its turn among them while many start or take in files at once.
+    """
+    os.nice(NICENESS)

@@ -75,6 +75,8 @@ class TakeStock:
     """List the files of PMS, and measure the room beside them."""
 
 
+#: What PMS leaves on OctoPrint is seen to.
+Housework = DeleteFile | TakeStock
 Call = (
     Look
     | ConnectPrinter
@@ -83,8 +85,7 @@ Call = (
     | PauseFile
     | ResumeFile
     | CancelFile
-    | DeleteFile
-    | TakeStock
+    | Housework
 )
 
 

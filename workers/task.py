@@ -265,6 +265,11 @@ class Task:
         refused = self.state is AttemptState.STARTING and bool(self.start.refusal)
         return refused or self._is_unsent
 
+    @property
+    def is_about_to_start(self) -> bool:
+        """The file is there, and nothing should keep OctoPrint from being asked to print it."""
+        return self.state in (AttemptState.STAGED, AttemptState.STARTING)
+
     # -- what has happened --------------------------------------------------------------
 
     def _started(self, now: Moment) -> Event:

@@ -10,8 +10,9 @@ from sqlalchemy import Connection
 
 from pms.coordinator.farm import Farm, LivePrinter, view
 from pms.domain.capacity import Limits, admit
-from pms.domain.demands import Demands, Heater, Sight
+from pms.domain.demands import ON_THE_WAY, Demands, Heater, Sight
 from pms.domain.scheduling import MaterialMatch, PrinterView, schedule
+from pms.domain.states import LIVE_STATES
 from pms.store import attempts, printers, queue
 from pms.store.attempts import Attempt, InHand
 from pms.store.printers import PrinterRow
@@ -21,7 +22,7 @@ from pms.store.printers import PrinterRow
 class Round:
     """New attempts, and for every other startable print why it waits.
 
-    No reasons: no printer was free, so that nobody's reason was looked for.
+    No reasons: nobody has looked for them.
     """
 
     claimed: list[Attempt]
@@ -47,26 +48,37 @@ class Assigner:
         self._material_match = material_match
         self._limits = limits
         self._demands = Demands(still_after_s)
+        #: Attempts that may count against the limits.
+        self._counted = ON_THE_WAY if limits.heating is None else LIVE_STATES
 
     def assign(
         self, connection: Connection, now: float, at: datetime, *, thorough: bool = True
     ) -> Round:
         """One round, in the caller's transaction; `now` in monotonic seconds, `at` is the same.
 
-        Unless it is `thorough`, it ends at once where no printer is free: of the reports of a busy
-        farm few free one, and the queue may be long.
+        Reads only what is free, however large the farm is, unless copies are left over and it is
+        to be `thorough`: why they wait has to do with every printer.
         """
-        if not thorough and printers.free(connection).isdisjoint(self._farm.idle()):
+        free = printers.free(connection).intersection(self._farm.idle())
+        if not (free or thorough):
             return Round([], None)
         waiting = queue.read(connection, at).startable
         if not waiting:
             return Round([], {})
-        in_hand, rows = attempts.in_hand(connection), printers.all_printers(connection)
-        plan = schedule(waiting, views(rows, self._farm, in_hand, at), self._material_match)
-        demand = self._demands.follow(self._sights(in_hand, at), now)
+        chosen = views(printers.some(connection, free), self._farm, (), at)
+        plan = schedule(waiting, chosen, self._material_match)
+        told = thorough or not plan.reasons
+        if plan.reasons and thorough:
+            plan = schedule(waiting, self._all_views(connection, at), self._material_match)
+        counted = attempts.in_hand(connection, self._counted)
+        demand = self._demands.follow(self._sights(counted, at), now)
         admission = admit(plan.assignments, self._limits, demand)
         claimed = [attempts.claim(connection, chosen, at) for chosen in admission.admitted]
-        return Round(claimed, admission.reasons | plan.reasons)
+        return Round(claimed, admission.reasons | plan.reasons if told else None)
+
+    def _all_views(self, connection: Connection, at: datetime) -> list[PrinterView]:
+        rows, in_hand = printers.all_printers(connection), attempts.in_hand(connection)
+        return views(rows, self._farm, in_hand, at)
 
     def _sights(self, in_hand: list[InHand], at: datetime) -> Iterator[Sight]:
         for attempt in in_hand:

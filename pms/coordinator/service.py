@@ -52,7 +52,8 @@ logger = logging.getLogger(__name__)
 LONGEST_WAIT_S = 1.0
 PRUNE_INTERVAL_S = 3600.0
 #: A round of scheduling is followed by a pause of so many times what it took, so that with a long
-#: queue the reports of what happens do not wait for it all the time.
+#: queue the reports of what happens do not wait for it all the time; thorough rounds, which take
+#: longest, hold up only each other.
 ASSIGN_PAUSE = 5.0
 #: What took long because somebody else had stopped us says nothing about the queue.
 LONGEST_ASSIGN_PAUSE_S = 1.0
@@ -159,12 +160,12 @@ class Coordinator:
             self._poller.register(source, zmq.POLLIN)
         for descriptor in (self._deliveries, self._results, self._processes):
             self._poller.register(descriptor.fileno(), zmq.POLLIN)
-        #: Copies may wait that did not before, or others may have changed: every reason counts.
+        #: A copy may find a printer that it did not find before.
         self._assign_due = True
-        #: A printer may have become free, or what printers share.
-        self._may_have_room = False
-        #: When the next round of scheduling may be.
-        self._assign_at = 0.0
+        #: Why copies wait may have changed.
+        self._explain_due = True
+        #: When the next round of scheduling may be, and the next thorough one.
+        self._assign_at = self._explain_at = 0.0
         self._look_at = 0.0
         self._prune_at = 0.0
         self._stop_by = float("inf")
@@ -203,17 +204,17 @@ class Coordinator:
         self._gate.make_sure(now)
         if self._reports.process(now, at):
             self._notifications.pending |= self._reports.take_announced()
-            self._may_have_room |= self._farm.is_any_idle
-            self._assign_due |= self._reports.take_requeued()
+            self._assign_due |= self._farm.is_any_idle
+            self._explain_due |= self._reports.take_requeued()
         if self._paid_jobs.process(now, at):
-            self._assign_due = True
+            self._assign_due = self._explain_due = True
         self._answer(now, at)
         self._processes.supervise(now)
         if now >= self._look_at and self._gate.is_open(now):
             self._look(now, at)
         if now >= self._prune_at and self._gate.is_open(now):
             self._prune(now, at)
-        if self._assign_at <= now and self._wants_assigning and self._gate.is_open(now):
+        if self._next_assigning <= now and self._gate.is_open(now):
             self._assign(now, at)
         self._notifications.process(now, at)
         self._router.flush(now)
@@ -223,7 +224,7 @@ class Coordinator:
         deadline = min(
             now + LONGEST_WAIT_S,
             max(self._look_at, self._gate.opens_at),
-            max(self._assign_at, self._gate.opens_at) if self._wants_assigning else float("inf"),
+            max(self._next_assigning, self._gate.opens_at),
             self._notifications.next_due(),
             self._processes.next_deadline(),
             self._router.next_due(now) or float("inf"),
@@ -231,8 +232,12 @@ class Coordinator:
         self._poller.poll(math.ceil(max(0.0, deadline - now) * 1000))
 
     @property
-    def _wants_assigning(self) -> bool:
-        return self._assign_due or self._may_have_room
+    def _next_assigning(self) -> float:
+        """When a round of scheduling is due; infinite while nothing calls for one."""
+        return min(
+            self._assign_at if self._assign_due else float("inf"),
+            self._explain_at if self._explain_due else float("inf"),
+        )
 
     # -- parts of a round -----------------------------------------------------------
 
@@ -260,7 +265,7 @@ class Coordinator:
         self._reports.autostart = frozenset(row.id for row in findings.rows if row.autostart)
         for printer_id, command in findings.commands:
             self._reports.order(printer_id, command, now)
-        self._assign_due = True
+        self._assign_due = self._explain_due = True
         self._notifications.pending = True
 
     def _prune(self, now: float, at: datetime) -> None:
@@ -271,19 +276,23 @@ class Coordinator:
 
     def _assign(self, now: float, at: datetime) -> None:
         """Give waiting copies to free printers."""
-        thorough, began = self._assign_due, time.monotonic()
+        thorough, began = self._explain_due and self._explain_at <= now, time.monotonic()
         done = self._gate.transact(
             lambda connection: self._assigner.assign(connection, now, at, thorough=thorough), now
         )
         if done is None:
             return
-        self._assign_at = time.monotonic() + min(
-            ASSIGN_PAUSE * (time.monotonic() - began), LONGEST_ASSIGN_PAUSE_S
-        )
+        ended = time.monotonic()
+        paused_until = ended + min(ASSIGN_PAUSE * (ended - began), LONGEST_ASSIGN_PAUSE_S)
         crash_points.reach("claim_committed")
-        self._assign_due = self._may_have_room = False
+        self._assign_due = False
         if done.reasons is not None:
+            self._explain_due = False
             self._questions.reasons = done.reasons
+        if thorough:
+            self._explain_at = paused_until
+        else:
+            self._assign_at = paused_until
         for attempt in done.claimed:
             logger.info(
                 "print_claimed",
@@ -304,7 +313,7 @@ class Coordinator:
         if consequence.look:
             self._look_at = 0.0
         if consequence.changed:
-            self._assign_due = self._notifications.pending = True
+            self._assign_due = self._explain_due = self._notifications.pending = True
 
     def _broker_state(self) -> str:
         return self._intake.state if self._intake else self._relay.state

@@ -16,7 +16,7 @@ from pms.domain import printing
 from pms.domain.printing import Copy
 from pms.domain.states import CLOSED_JOB_STATUSES, UNSTARTED_STATES, AttemptState, PrintStatus
 from pms.store import attempts, copies, events, jobs, printers
-from pms.store.attempts import Attempt
+from pms.store.attempts import InHand
 from pms.store.intake import Intake
 from pms.store.printers import PrinterRow
 
@@ -53,7 +53,7 @@ def look(
     by_id = {row.id: row for row in findings.rows}
     for printer_id in stalled:
         printers.set_attention(connection, printer_id, STALLED)
-    for attempt in attempts.live(connection):
+    for attempt in attempts.in_hand(connection):
         row = by_id.get(attempt.printer_id)
         if row is not None:
             findings.commands += _commands(connection, row, attempt, at)
@@ -64,9 +64,9 @@ def look(
 
 
 def _commands(
-    connection: Connection, row: PrinterRow, attempt: Attempt, at: datetime
+    connection: Connection, row: PrinterRow, attempt: InHand, at: datetime
 ) -> list[tuple[int, Command]]:
-    if attempt.state is AttemptState.FINISHED and row.autostart and not attempt.clear_requested:
+    if attempt.state is AttemptState.FINISHED and row.autostart and not attempt.clear_requested_at:
         return [(row.id, c) for c in handlers.eject(connection, attempt.id, at)]
     if attempt.state not in UNSTARTED_STATES:
         return []
@@ -95,7 +95,7 @@ def _see_to_copies(connection: Connection, policy: Policy, at: datetime) -> None
         events.record(connection, at, "attention", job_id=job_id, detail=words)
 
 
-def _settle_removed(connection: Connection, policy: Policy, attempt: Attempt, at: datetime) -> None:
+def _settle_removed(connection: Connection, policy: Policy, attempt: InHand, at: datetime) -> None:
     """The printer is out of the table and its process is gone: nobody will report any more."""
     copy = attempts.load_copy(connection, attempt.id)
     if copy is None:

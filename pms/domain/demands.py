@@ -23,7 +23,8 @@ NO_TARGET_S = 120.0
 #: Nobody heats for longer. Where no temperature is known, a print counts until then.
 LONGEST_HEATING_S = 900.0
 
-_ON_THE_WAY = frozenset({AttemptState.CLAIMED, AttemptState.TRANSFERRING})
+#: Their files are fetched, or sent to OctoPrint.
+ON_THE_WAY = frozenset({AttemptState.CLAIMED, AttemptState.TRANSFERRING})
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,7 @@ class Demands:
             followed.update(sight, now)
             self._followed[sight.attempt_id] = followed
             heating += followed.heats(now)
-            if sight.state in _ON_THE_WAY and now - followed.moved_at < self._still_after_s:
+            if sight.state in ON_THE_WAY and now - followed.moved_at < self._still_after_s:
                 transfers[sight.job_id] += 1
         return Demand(transfers=transfers, heating=heating)
 

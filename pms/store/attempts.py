@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -22,7 +22,14 @@ from sqlalchemy import (
 from pms.domain.printing import Copy
 from pms.domain.reconciliation import remote_path
 from pms.domain.scheduling import Assignment
-from pms.domain.states import TERMINAL_STATES, AttemptState, Bed, JobStatus, PrintStatus
+from pms.domain.states import (
+    LIVE_STATES,
+    TERMINAL_STATES,
+    AttemptState,
+    Bed,
+    JobStatus,
+    PrintStatus,
+)
 from pms.store.database import locked
 from pms.store.tables import (
     attempt_is_live,
@@ -80,13 +87,8 @@ def _attempts(*conditions: ColumnElement[bool]) -> Select[tuple[object, ...]]:
     return columns.where(*conditions).order_by(pms_attempts.c.id)
 
 
-def live(connection: Connection) -> list[Attempt]:
-    """Every attempt that is not over."""
-    return _read(connection, attempt_is_live)
-
-
 class InHand(NamedTuple):
-    """A live attempt, as scheduling and the status have to know it."""
+    """A live attempt, as whoever looks at all of them has to know it."""
 
     id: int
     print_id: int
@@ -97,12 +99,17 @@ class InHand(NamedTuple):
     #: When its start was granted.
     starting_at: datetime | None
     started_at: datetime | None
+    #: When its bed was to be cleared.
+    clear_requested_at: datetime | None
 
 
-def in_hand(connection: Connection) -> list[InHand]:
-    """Every attempt that is not over; a fraction of what `live` costs."""
+def in_hand(connection: Connection, states: Collection[AttemptState] = LIVE_STATES) -> list[InHand]:
+    """Every attempt in these of the live states."""
+    in_state = pms_attempts.c.state.in_([state.value for state in states])
     columns = [pms_attempts.c[name] for name in InHand._fields]
-    rows = connection.execute(select(*columns).where(attempt_is_live).order_by(pms_attempts.c.id))
+    rows = connection.execute(
+        select(*columns).where(attempt_is_live, in_state).order_by(pms_attempts.c.id)
+    )
     return [InHand._make(row)._replace(state=AttemptState(row.state)) for row in rows]
 
 

@@ -100,16 +100,22 @@ def tried(connection: Connection, job_ids: Iterable[int]) -> set[int]:
 def settled(connection: Connection) -> list[int]:
     """Open jobs of which copies were printed, and nothing waits or is under way any more."""
     pending = [PrintStatus.PENDING.value, PrintStatus.PRINTING.value]
-    of_attempts = exists().where(pms_attempts.c.job_id == print_jobs.c.id)
+    # Not with EXISTS: without statistics PostgreSQL compares every job with every print then.
+    with_attempt = select(pms_attempts.c.job_id).where(attempt_is_live)
+    with_print = select(prints.c.print_job_id).where(
+        prints.c.print_status.in_(pending), prints.c.print_job_id.is_not(None)
+    )
+    printed = exists().where(
+        pms_attempts.c.job_id == print_jobs.c.id,
+        pms_attempts.c.state == AttemptState.CLEARED.value,
+    )
     rows = connection.execute(
         select(print_jobs.c.id)
         .where(
             print_jobs.c.job_status == JobStatus.PRINTING.value,
-            of_attempts.where(pms_attempts.c.state == AttemptState.CLEARED.value),
-            ~of_attempts.where(attempt_is_live),
-            ~exists().where(
-                prints.c.print_job_id == print_jobs.c.id, prints.c.print_status.in_(pending)
-            ),
+            print_jobs.c.id.not_in(with_attempt),
+            print_jobs.c.id.not_in(with_print),
+            printed,
         )
         .order_by(print_jobs.c.id)
     )

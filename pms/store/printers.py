@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -10,11 +11,9 @@ from typing import Any
 from sqlalchemy import (
     ColumnElement,
     Connection,
-    and_,
     bindparam,
     case,
     delete,
-    exists,
     insert,
     select,
     update,
@@ -82,9 +81,8 @@ def all_printers(connection: Connection) -> list[PrinterRow]:
     return _read(connection)
 
 
-_HAS_ATTEMPT = exists().where(
-    and_(pms_attempts.c.printer_id == pms_printers.c.printer_id, attempt_is_live)
-)
+# Not with EXISTS: without statistics PostgreSQL compares every printer with every attempt then.
+_WITH_ATTEMPT = select(pms_attempts.c.printer_id).where(attempt_is_live)
 _FREE = (
     select(pms_printers.c.printer_id)
     .join(printers, printers.c.id == pms_printers.c.printer_id)
@@ -92,7 +90,7 @@ _FREE = (
         pms_printers.c.bed == Bed.CLEAR.value,
         ~pms_printers.c.suspended,
         printers.c.enabled,
-        ~_HAS_ATTEMPT,
+        pms_printers.c.printer_id.not_in(_WITH_ATTEMPT),
     )
 )
 
@@ -100,6 +98,12 @@ _FREE = (
 def free(connection: Connection) -> set[int]:
     """The printers that may take a copy, as far as the tables know."""
     return set(connection.execute(_FREE).scalars())
+
+
+def some(connection: Connection, printer_ids: Iterable[int]) -> list[PrinterRow]:
+    """Those of these printers that are in the table."""
+    chosen = list(printer_ids)
+    return _read(connection, printers.c.id.in_(chosen)) if chosen else []
 
 
 def get(connection: Connection, printer_id: int) -> PrinterRow:

@@ -6,7 +6,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, and_, exists, select
+from sqlalchemy import Connection, select
 
 from pms.domain.backoff import still_waits
 from pms.domain.printing import GCODE_RETRY_AFTER
@@ -49,11 +49,12 @@ def read(connection: Connection, now: datetime) -> Queue:
         .where(
             prints.c.print_status == PrintStatus.PENDING.value,
             print_jobs.c.job_status.not_in([status.value for status in CLOSED_JOB_STATUSES]),
-            ~exists().where(and_(pms_attempts.c.print_id == prints.c.id, attempt_is_live)),
+            # Not with EXISTS: without statistics PostgreSQL compares every copy with every attempt.
+            prints.c.id.not_in(select(pms_attempts.c.print_id).where(attempt_is_live)),
         )
         .order_by(pms_jobs.c.priority.desc(), pms_jobs.c.paid_at, print_jobs.c.id, prints.c.id)
     ).all()
-    avoid = _failed_on(connection)
+    avoid = _failed_on(connection) if rows else {}
     startable: list[WaitingPrint] = []
     held_back: dict[int, str] = {}
     for row in rows:

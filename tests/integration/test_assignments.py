@@ -92,7 +92,26 @@ def test_a_report_leads_to_a_round_only_where_a_printer_is_free(
     floor.show(2, PrinterState.IDLE)
     round_ = floor.assign(thorough=False)
     assert [attempt.printer_id for attempt in round_.claimed] == [2]
-    assert round_.reasons
+    # Two copies are left over, and why they wait has to do with every printer.
+    assert round_.reasons is None
+
+
+@pytest.mark.parametrize("thorough", [True, False])
+def test_once_every_copy_has_a_printer_no_reason_is_left(floor: ShopFloor, thorough: bool) -> None:
+    floor.take_in(floor.add_job(4))
+    round_ = floor.assign(thorough=thorough)
+    assert len(round_.claimed) == 4
+    assert round_.reasons == {}
+    assert floor.assign(thorough=thorough) == Round([], {} if thorough else None)
+
+
+def test_a_thorough_round_tells_of_busy_printers_too(floor: ShopFloor) -> None:
+    floor.show(3, PrinterState.PRINTING)
+    disable(floor, 4)
+    floor.take_in(floor.add_job(3))
+    round_ = floor.assign()
+    assert [attempt.printer_id for attempt in round_.claimed] == [1, 2]
+    assert reasons(round_) == {"4 printers: 2 taken, 1 printing, 1 disabled"}
 
 
 def test_transfers_are_limited_and_jobs_take_turns(floor: ShopFloor) -> None:

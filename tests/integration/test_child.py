@@ -14,6 +14,7 @@ from pms.coordinator.child import Child
 from tests.support.print_shop import parent_of
 from tests.support.specs import worker_spec
 from tests.support.waiting import wait_until
+from workers.process import NICENESS
 
 END_S = 20.0
 ROOT = Path(__file__).parents[2]
@@ -61,3 +62,11 @@ def test_a_child_does_not_run_the_program_again(tmp_path: Path) -> None:
             timeout=END_S,
         )
     assert done.stdout == b"run;"
+
+
+def test_a_child_gives_way_to_the_coordinator(tmp_path: Path) -> None:
+    own = os.getpriority(os.PRIO_PROCESS, 0)
+    child = Child(worker_spec(tmp_path, bus_endpoint=f"ipc://{tmp_path}/workers.sock"))
+    assert child.pid is not None
+    assert os.getpriority(os.PRIO_PROCESS, child.pid) == min(own + NICENESS, 19)
+    child.kill()

@@ -21,7 +21,7 @@ from pms.domain.scheduling import MaterialMatch
 from pms.domain.states import AttemptState, Bed, JobStatus, PrinterState
 from pms.errors import DatabaseUnavailableError
 from pms.store import attempts, outbox, printers, tables
-from pms.store.attempts import Attempt
+from pms.store.attempts import Attempt, InHand
 from pms.store.database import Database
 from pms.store.intake import Intake
 from pms.store.outbox import OutboxRow
@@ -121,9 +121,9 @@ class ShopFloor:
         assert found is not None
         return found
 
-    def live(self) -> list[Attempt]:
+    def live(self) -> list[InHand]:
         with self.store.read() as connection:
-            return attempts.live(connection)
+            return attempts.in_hand(connection)
 
     def lead_to(self, state: AttemptState, *, copies: int = 1) -> Attempt:
         """A new job whose first copy has come so far on printer 1."""

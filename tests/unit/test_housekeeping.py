@@ -24,6 +24,7 @@ from tests.support.worker_rig import (
     PAUSED,
     PRINTS,
     RETENTION_S,
+    STAGED,
     A,
     P,
     Rig,
@@ -37,7 +38,7 @@ from tests.support.worker_rig import (
     staged,
 )
 from workers.housekeeping import FIRST_STOCK_S, STOCK_INTERVAL_IF_SHORT_S, STOCK_INTERVAL_S
-from workers.steps import DeleteFile, Stock, TakeStock
+from workers.steps import DeleteFile, StartFile, Stock, TakeStock
 
 ANOTHER = "pms/job-8_print-9_try-1.gcode"
 NEXT = "pms/job-3_print-4_try-1.gcode"
@@ -168,6 +169,28 @@ def test_nothing_goes_that_is_selected_and_nothing_while_something_prints(
     rig.record()
     assert deletions(rig, observation) == []
     assert deletions(rig) == [PATH]
+
+
+def test_a_start_does_not_wait_for_housework() -> None:
+    rig = ready()
+    take_stock(rig, old(ANOTHER))
+    assert deletions(rig, seen(A.OPERATIONAL, path=ANOTHER, file=None)) == []
+    rig.command(order())
+    rig.transferred()
+    rig.look(STAGED)
+    # The other file could go now, but the permission to start is due.
+    assert rig.call is None
+    rig.grant()
+    assert rig.call == StartFile(PATH)
+
+
+def test_no_look_follows_a_deletion() -> None:
+    rig = ready()
+    take_stock(rig, old(PATH))
+    rig.look(IDLE)
+    assert rig.call == DeleteFile(PATH)
+    rig.answer(None)
+    assert rig.call is None
 
 
 # -- what others have left ---------------------------------------------------------------

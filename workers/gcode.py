@@ -10,7 +10,15 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from workers.gcode_download import Download, Wishes
-from workers.gcode_folder import CachedGcode, Entry, Lock, NoRoomInCache, entries, in_words
+from workers.gcode_folder import (
+    CachedGcode,
+    Entry,
+    Holding,
+    Lock,
+    NoRoomInCache,
+    holdings,
+    in_words,
+)
 from workers.gcode_growth import GrowingGcode
 from workers.gcode_sources import GcodeAborted, GcodeSource
 
@@ -37,7 +45,7 @@ def _never() -> bool:
 class GcodeCache:
     """A bounded store of G-code in a folder that any number of processes and threads share.
 
-    `limit_bytes` is kept to after every fetch, but for what is in use or was used last.
+    `limit_bytes` is kept to after every `tidy`, but for what is in use or was used last.
     """
 
     def __init__(self, folder: Path, limit_bytes: int) -> None:
@@ -73,7 +81,7 @@ class GcodeCache:
                 yield gcode
             except NoRoomInCache:
                 # For the next try: the limit is larger than what the disk can hold.
-                self._tidy(self._limit_bytes)
+                self._try_to_make_room(self._limit_bytes)
                 raise
 
     def discard(self, job_id: int) -> bool:
@@ -86,8 +94,6 @@ class GcodeCache:
         self, stack: ExitStack, job_id: int, source: GcodeSource, wishes: Wishes, *, at_once: bool
     ) -> GrowingGcode:
         self._folder.mkdir(parents=True, exist_ok=True)
-        # At the end: what exceeds the limit may be in use until then.
-        stack.callback(self._tidy)
         entry, origin = Entry(self._folder, job_id), source.locate(job_id)
         while not wishes.abort():
             found = self._take(stack, entry, origin)
@@ -131,7 +137,8 @@ class GcodeCache:
             entry.clear()
             with ExitStack() as opened:
                 stream = opened.enter_context(source.open(entry.job_id))
-                self._make_room(stream.size or 0)
+                if stream.size is not None:
+                    self._make_room(stream.size)
                 # What is written can be read at once, through the same descriptor.
                 file = stack.enter_context(entry.part.open("w+b", buffering=0))
                 return Download(
@@ -147,25 +154,31 @@ class GcodeCache:
             entry.remove()
             raise
 
-    def _make_room(self, needed_bytes: int, *, all_but_last: bool = False) -> None:
-        """Remove what killed downloads left, then what was used least recently."""
-        present = entries(self._folder)
-        excess = sum(entry.disk_usage() for entry in present) + needed_bytes - self._limit_bytes
-        for entry in present[:-1] if all_but_last else present:
-            usage = entry.disk_usage()
-            if (excess > 0 or not entry.last_used()) and _remove(entry):
-                excess -= usage
-                logger.info(
-                    "gcode_removed", extra={"job_id": entry.job_id, "fields": {"size": usage}}
-                )
+    def tidy(self) -> None:
+        """Keep to the limit; a failure must not spoil what has been done."""
+        self._try_to_make_room(0, all_but_last=True)
 
-    def _tidy(self, needed_bytes: int = 0) -> None:
-        """Make room for what comes; a failure must not spoil what has been done."""
+    def _try_to_make_room(self, needed_bytes: int, *, all_but_last: bool = False) -> None:
         try:
-            self._make_room(needed_bytes, all_but_last=not needed_bytes)
+            self._make_room(needed_bytes, all_but_last=all_but_last)
         except OSError as error:
             fields = {"folder": str(self._folder), "error": error.strerror}
             logger.warning("gcode_cache_not_tidied", extra={"fields": fields})
+
+    def _make_room(self, needed_bytes: int, *, all_but_last: bool = False) -> None:
+        """Remove what killed downloads left, then what was used least recently."""
+        present = holdings(self._folder)
+        excess = sum(holding.bytes for holding in present) + needed_bytes - self._limit_bytes
+        for holding in present:
+            if not holding.is_complete and _remove(holding.entry):
+                excess -= _removed(holding)
+        if excess <= 0:
+            return
+        complete = [holding for holding in present if holding.is_complete]
+        complete.sort(key=lambda holding: holding.entry.last_used())
+        for holding in complete[:-1] if all_but_last else complete:
+            if excess > 0 and _remove(holding.entry):
+                excess -= _removed(holding)
 
 
 def _carry_out(download: Download, stack: ExitStack, at_once: bool) -> GrowingGcode:
@@ -190,3 +203,10 @@ def _remove(entry: Entry) -> bool:
     with lock:
         entry.remove()
     return True
+
+
+def _removed(holding: Holding) -> int:
+    """Say that it is gone; gives the bytes that are free now."""
+    fields = {"size": holding.bytes}
+    logger.info("gcode_removed", extra={"job_id": holding.entry.job_id, "fields": fields})
+    return holding.bytes

@@ -12,7 +12,7 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 
@@ -21,7 +21,9 @@ import msgspec
 from workers.gcode_sources import GcodeUnavailable
 
 _DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
-_NAME = re.compile(r"job-([0-9]+)\.(?:gcode|json|part|lock)")
+_NAME = re.compile(r"job-([0-9]+)\.(gcode|json|part|lock)")
+_COMPLETE = frozenset({"gcode", "json"})
+_LARGE = frozenset({"gcode", "part"})
 
 
 class NoRoomInCache(GcodeUnavailable):
@@ -135,12 +137,11 @@ class Entry:
         os.utime(self._voucher)
 
     def last_used(self) -> float:
-        """Seconds since the epoch; 0 for what a download that was killed has left behind."""
-        return _modified(self._voucher) if self.gcode.exists() else 0.0
-
-    def disk_usage(self) -> int:
-        """Bytes that the G-code takes, its part included."""
-        return _size(self.gcode) + _size(self.part)
+        """Seconds since the epoch; 0 for what is not complete."""
+        try:
+            return self._voucher.stat().st_mtime
+        except FileNotFoundError:
+            return 0.0
 
     def clear(self) -> None:
         """Remove all but the lock; the voucher first, so that it never stands for nothing."""
@@ -167,11 +168,38 @@ class Entry:
         return Lock(descriptor) if locked else None
 
 
-def entries(folder: Path) -> list[Entry]:
-    """The jobs that have any file in the folder, the least recently used first."""
-    names = (_NAME.fullmatch(path.name) for path in folder.iterdir())
-    found = [Entry(folder, job_id) for job_id in {int(name[1]) for name in names if name}]
-    return sorted(found, key=Entry.last_used)
+@dataclass(slots=True)
+class Holding:
+    """What one job has in the folder."""
+
+    entry: Entry
+    #: That its G-code takes, complete or not.
+    bytes: int = 0
+    kinds: set[str] = field(default_factory=set)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether it can be used; the rest of a download that was killed cannot."""
+        return self.kinds >= _COMPLETE
+
+
+def holdings(folder: Path) -> list[Holding]:
+    """All jobs that have any file in the folder, in one pass: there may be thousands."""
+    found: dict[int, Holding] = {}
+    if not folder.exists():
+        return []
+    with os.scandir(folder) as files:
+        for file in files:
+            name = _NAME.fullmatch(file.name)
+            if name is None:
+                continue
+            job_id, kind = int(name[1]), name[2]
+            holding = found.setdefault(job_id, Holding(Entry(folder, job_id)))
+            holding.kinds.add(kind)
+            if kind in _LARGE:
+                with suppress(FileNotFoundError):
+                    holding.bytes += file.stat().st_size
+    return list(found.values())
 
 
 @contextmanager
@@ -186,17 +214,3 @@ def in_words(folder: Path, job_id: int) -> Iterator[None]:
                 f"{cannot}: its disk is full; free space on it or lower PMS_CACHE_BYTES"
             ) from error
         raise GcodeUnavailable(f"{cannot}: {error.strerror}; check PMS_DATA_DIR") from error
-
-
-def _modified(path: Path) -> float:
-    try:
-        return path.stat().st_mtime
-    except FileNotFoundError:
-        return 0.0
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except FileNotFoundError:
-        return 0

@@ -99,6 +99,8 @@ class Transfer(threading.Thread):
             outcome = self._failed(TransferProblem.UPLOAD_FAILED, error)
         if not self._aborted.is_set():
             self._on_end(outcome)
+        # Nothing waits for it, however much there is in the cache.
+        self._cache.tidy()
 
     def _attempt_repeatedly(self) -> TransferOutcome:
         failures = 0

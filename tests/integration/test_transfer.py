@@ -17,6 +17,7 @@ from tests.support.ports import HOST, free_port
 from tests.support.simulator import SimulatedPrinter, Simulator
 from tests.support.small_disk import small_disk
 from tests.support.specs import worker_spec
+from tests.support.waiting import wait_until
 from workers.gcode import GcodeCache
 from workers.gcode_sources import GcodeUnavailable, LocalSource
 from workers.steps import BeginTransfer, TransferOutcome
@@ -191,3 +192,22 @@ def test_of_a_cache_whose_disk_takes_only_a_part_nothing_is_ever_used(
         ):
             gcode.facts()
         assert list((disk.path / "cache").iterdir()) == []
+
+
+def test_after_a_transfer_the_cache_keeps_to_its_limit(
+    file_server: FileServer, tmp_path: Path, printer: SimulatedPrinter
+) -> None:
+    cache, older = tmp_path / "cache", tmp_path / "job_9.gcode"
+    older.write_bytes(b"G28\n" * 1000)
+    with GcodeCache(cache, 1).fetch(9, LocalSource(tmp_path)):
+        pass
+    assert (cache / "job-9.gcode").exists()
+    file_server.put(JOB, GCODE)
+
+    outcome = transfer(
+        tmp_path, file_server, address=printer.url, api_key=printer.api_key, cache_bytes=GCODE.size
+    )
+
+    assert outcome.problem is None
+    wait_until(lambda: not (cache / "job-9.gcode").exists(), END_S, "room in the cache")
+    assert (cache / f"job-{JOB}.gcode").exists()

@@ -70,7 +70,9 @@ DOWN = MemorySource(error=GcodeUnavailable("the source must not be asked"))
 
 def fetch(cache: GcodeCache, job_id: int = 7, source: MemorySource | None = None) -> CachedGcode:
     with cache.fetch(job_id, source or MemorySource(CONTENT)) as gcode:
-        return gcode.facts()
+        facts = gcode.facts()
+    cache.tidy()
+    return facts
 
 
 def read(gcode: GrowingGcode, block: int = 7) -> bytes:

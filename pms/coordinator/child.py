@@ -40,6 +40,15 @@ def _without_program() -> Iterator[None]:
             main["__file__"] = file
 
 
+def _leave_to_us(child: ForkServerProcess) -> None:
+    """Keep it from being asked after whenever another one starts.
+
+    The library does that with every child that it knows, which takes seconds when hundreds start.
+    """
+    known: set[object] = getattr(multiprocessing.process, "_children", set())
+    known.discard(child)
+
+
 class Child:
     """A running process of a printer."""
 
@@ -54,6 +63,7 @@ class Child:
                 self._process.start()
         except EOFError as error:
             raise OSError("the fork server has ended, as it does when it cannot fork") from error
+        _leave_to_us(self._process)
 
     @property
     def pid(self) -> int | None:

@@ -73,7 +73,7 @@ class Assigner:
         counted = attempts.in_hand(connection, self._counted)
         demand = self._demands.follow(self._sights(counted, at), now)
         admission = admit(plan.assignments, self._limits, demand)
-        claimed = [attempts.claim(connection, chosen, at) for chosen in admission.admitted]
+        claimed = [attempts.claim(connection, one, at) for one in admission.admitted]
         return Round(claimed, admission.reasons | plan.reasons if told else None)
 
     def _all_views(self, connection: Connection, at: datetime) -> list[PrinterView]:

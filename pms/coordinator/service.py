@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import gc
 import logging
 import math
 import os
@@ -194,6 +195,9 @@ class Coordinator:
         if self._intake is not None:
             self._intake.start()
         self._relay.start()
+        # What is there now stays: a collection that looked at it would hold everything up.
+        gc.collect()
+        gc.freeze()
         logger.info("coordinator_started", extra={"fields": {"pid": os.getpid()}})
         while not self._stopping:
             self._wait()

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from pms.domain.states import Bed, PrinterState
 
@@ -23,16 +24,14 @@ class MaterialMatch(StrEnum):
     OFF = "off"
 
 
-@dataclass(frozen=True, slots=True)
-class Need:
+class Need(NamedTuple):
     """What a job asks of a printer; None fits all."""
 
     model_id: int | None
     material_id: int | None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class WaitingPrint:
+class WaitingPrint(NamedTuple):
     """A copy that may start; given in the order in which copies should be served."""
 
     print_id: int

@@ -109,8 +109,11 @@ def in_hand(connection: Connection, states: Collection[AttemptState] = LIVE_STAT
     columns = [pms_attempts.c[name] for name in InHand._fields]
     rows = connection.execute(
         select(*columns).where(attempt_is_live, in_state).order_by(pms_attempts.c.id)
-    )
-    return [InHand._make(row)._replace(state=AttemptState(row.state)) for row in rows]
+    ).all()
+    return [
+        InHand(id, print_id, job_id, printer_id, AttemptState(state), *rest)
+        for id, print_id, job_id, printer_id, state, *rest in rows
+    ]
 
 
 def live_on(connection: Connection, printer_id: int) -> Attempt | None:

@@ -130,7 +130,7 @@ def _read(connection: Connection, *conditions: ColumnElement[bool]) -> list[Prin
         .where(*conditions)
         .order_by(printers.c.id)
     ).mappings()
-    return [_printer(row, materials) for row in rows]
+    return [_printer(row, materials) for row in rows.all()]
 
 
 def _printer(row: Any, materials: dict[int, frozenset[int]]) -> PrinterRow:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import Connection, select
 
@@ -32,50 +34,58 @@ class Queue:
 
 def read(connection: Connection, now: datetime) -> Queue:
     """Every pending copy that no printer has."""
+    waiting = _waiting(connection)
+    startable: list[WaitingPrint] = []
+    held_back: dict[int, str] = {}
+    job_ids: dict[int, int] = {}
+    avoid = _failed_on(connection) if waiting else {}
+    for row in _jobs(connection) if waiting else ():
+        job_id, model_id, material_id, priority, paid, job_status, attention, retry_at = row
+        reason = _held_back(paid, job_status, attention, retry_at, now)
+        need, avoided = Need(model_id, material_id), avoid.get(job_id, frozenset())
+        for print_id in waiting.get(job_id, ()):
+            job_ids[print_id] = job_id
+            if reason is None:
+                startable.append(WaitingPrint(print_id, job_id, need, priority, avoided))
+            else:
+                held_back[print_id] = reason
+    return Queue(startable=startable, held_back=held_back, job_ids=job_ids)
+
+
+def _waiting(connection: Connection) -> dict[int | None, list[int]]:
+    """Pending prints of each job, in the order in which they were made."""
     rows = connection.execute(
-        select(
-            prints.c.id,
-            prints.c.print_job_id,
-            print_jobs.c.printer_model_id,
-            print_jobs.c.material_id,
-            print_jobs.c.paid,
-            print_jobs.c.job_status,
-            pms_jobs.c.priority,
-            pms_jobs.c.attention,
-            pms_jobs.c.gcode_retry_at,
-        )
-        .join(print_jobs, print_jobs.c.id == prints.c.print_job_id)
-        .join(pms_jobs, pms_jobs.c.job_id == print_jobs.c.id)
+        select(prints.c.print_job_id, prints.c.id)
         .where(
             prints.c.print_status == PrintStatus.PENDING.value,
-            print_jobs.c.job_status.not_in([status.value for status in CLOSED_JOB_STATUSES]),
             # Not with EXISTS: without statistics PostgreSQL compares every copy with every attempt.
             prints.c.id.not_in(select(pms_attempts.c.print_id).where(attempt_is_live)),
         )
-        .order_by(pms_jobs.c.priority.desc(), pms_jobs.c.paid_at, print_jobs.c.id, prints.c.id)
+        .order_by(prints.c.id)
     ).all()
-    avoid = _failed_on(connection) if rows else {}
-    startable: list[WaitingPrint] = []
-    held_back: dict[int, str] = {}
-    for row in rows:
-        reason = _held_back(row.paid, row.job_status, row.attention, row.gcode_retry_at, now)
-        if reason is not None:
-            held_back[row.id] = reason
-            continue
-        startable.append(
-            WaitingPrint(
-                print_id=row.id,
-                job_id=row.print_job_id,
-                need=Need(row.printer_model_id, row.material_id),
-                priority=row.priority,
-                avoid=avoid.get(row.print_job_id, frozenset()),
-            )
+    found: defaultdict[int | None, list[int]] = defaultdict(list)
+    for job_id, print_id in rows:
+        found[job_id].append(print_id)
+    return found
+
+
+def _jobs(connection: Connection) -> Sequence[Any]:
+    """Open jobs, in the order in which they are served."""
+    return connection.execute(
+        select(
+            print_jobs.c.id,
+            print_jobs.c.printer_model_id,
+            print_jobs.c.material_id,
+            pms_jobs.c.priority,
+            print_jobs.c.paid,
+            print_jobs.c.job_status,
+            pms_jobs.c.attention,
+            pms_jobs.c.gcode_retry_at,
         )
-    return Queue(
-        startable=startable,
-        held_back=held_back,
-        job_ids={row.id: row.print_job_id for row in rows},
-    )
+        .join(pms_jobs, pms_jobs.c.job_id == print_jobs.c.id)
+        .where(print_jobs.c.job_status.not_in([status.value for status in CLOSED_JOB_STATUSES]))
+        .order_by(pms_jobs.c.priority.desc(), pms_jobs.c.paid_at, print_jobs.c.id)
+    ).all()
 
 
 def _held_back(

@@ -24,9 +24,11 @@ __all__ = ["configure", "redact", "register_secret"]
 logger = logging.getLogger(__name__)
 
 #: Whatever our own level is: at DEBUG, SQLAlchemy would show whole rows, API keys included, and
-#: pika reports every failed connection at length, which the broker's adapter says in one line.
+#: pika reports every failed connection at length, which the broker's adapter says in one line;
+#: psycopg warns of a transaction that fails, which its error tells anyway.
 _LIBRARY_LEVELS = {
     "pika": logging.CRITICAL,
+    "psycopg": logging.ERROR,
     "urllib3": logging.WARNING,
     "websocket": logging.WARNING,
     "alembic": logging.WARNING,

@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 
 from pms.broker import messages
 from pms.domain.printing import Announcement
-from pms.store import events, jobs, outbox
+from pms.store import events, outbox
 
 
 def add(
@@ -18,13 +18,16 @@ def add(
     job_id: int,
     printer_id: int,
     at: datetime,
+    print_time_s: float | None = None,
     legacy_print_finished: bool = False,
 ) -> None:
-    """Let OpenFarm know, once the caller's transaction is committed."""
+    """Let OpenFarm know, once the caller's transaction is committed.
+
+    `print_time_s`: how long the copy will print, if that is known and anybody is to be told.
+    """
     match what:
         case Announcement.PRINT_STARTED:
-            seconds = jobs.print_time_s(connection, job_id)
-            body = messages.print_started(job_id, printer_id, seconds, at)
+            body = messages.print_started(job_id, printer_id, print_time_s, at)
         case Announcement.PRINT_FINISHED:
             # The present service puts the printer's id there, and Discord shows it as one.
             named = printer_id if legacy_print_finished else job_id

@@ -164,6 +164,7 @@ class Ledger:
             job_id=self._copy.job_id,
             printer_id=self._copy.printer_id,
             at=self._at,
+            print_time_s=self._copy.print_time_s,
             legacy_print_finished=self._policy.legacy_print_finished,
         )
 

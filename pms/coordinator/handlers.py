@@ -1,11 +1,12 @@
 """What a printer's process reports, written into the database.
 
-`Reports.handle` turns one event into effects and returns what has to be sent once the
-transaction is committed.
+Each event is turned into effects, and what has to be sent once the transaction is committed is
+returned.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import assert_never
@@ -30,6 +31,30 @@ class Response:
     commands: list[Command] = field(default_factory=list)
 
 
+class Copies:
+    """The copies that a batch of reports is about: read together, and again if they may differ."""
+
+    def __init__(self, connection: Connection, events: Iterable[Event] = ()) -> None:
+        self._connection = connection
+        ids = {getattr(event, "attempt_id", None) for event in events}
+        known = attempts.load_copies(connection, [id for id in ids if id is not None])
+        self._unchanged = list(known.values())
+
+    def take(self, attempt_id: int) -> Copy | None:
+        """A copy as it is now, whatever was written before; its job's others may change with it."""
+        found = next((copy for copy in self._unchanged if copy.attempt_id == attempt_id), None)
+        if found is None:
+            found = attempts.load_copy(self._connection, attempt_id)
+        if found is not None:
+            job_id = found.job_id
+            self._unchanged = [copy for copy in self._unchanged if copy.job_id != job_id]
+        return found
+
+    def changed(self, printer_id: int) -> None:
+        """Something was written about a printer."""
+        self._unchanged = [copy for copy in self._unchanged if copy.printer_id != printer_id]
+
+
 @dataclass(frozen=True, slots=True)
 class Sender:
     """The printer's process that reports."""
@@ -40,19 +65,33 @@ class Sender:
     autostart: bool
 
 
-def handle(connection: Connection, policy: Policy, sender: Sender, event: Event) -> Response:
-    """Write one report of a printer's process."""
+def handle_all(
+    connection: Connection, policy: Policy, reports: Sequence[tuple[Sender, Event]]
+) -> list[Response]:
+    """Write what printers' processes report, in this order."""
+    copies = Copies(connection, (event for _, event in reports))
+    responses = []
+    for sender, event in reports:
+        responses.append(handle(connection, policy, copies, sender, event))
+        copies.changed(sender.printer_id)
+    return responses
+
+
+def handle(
+    connection: Connection, policy: Policy, copies: Copies, sender: Sender, event: Event
+) -> Response:
+    """Write one report."""
     printer_id = sender.printer_id
     match event:
         case bus.PrinterReady(pid=pid):
             printers.set_worker(connection, printer_id, pid, sender.incarnation)
             return Response(commands=brief(attempts.live_on(connection, printer_id)))
         case bus.PrinterStateChanged():
-            return _state_changed(connection, policy, printer_id, event)
+            return _state_changed(connection, policy, copies, printer_id, event)
         case bus.CommandRefused():
-            return _refused(connection, policy, printer_id, event)
+            return _refused(connection, policy, copies, printer_id, event)
         case _:
-            return _attempt_event(connection, policy, sender.autostart, event)
+            return _attempt_event(connection, policy, copies, sender.autostart, event)
 
 
 def brief(attempt: Attempt | None) -> list[Command]:
@@ -83,7 +122,11 @@ def start_print(attempt: Attempt) -> bus.StartPrint:
 
 
 def _state_changed(
-    connection: Connection, policy: Policy, printer_id: int, event: bus.PrinterStateChanged
+    connection: Connection,
+    policy: Policy,
+    copies: Copies,
+    printer_id: int,
+    event: bus.PrinterStateChanged,
 ) -> Response:
     attention = event.detail if event.needs_attention else None
     printers.set_state(
@@ -92,7 +135,7 @@ def _state_changed(
     if event.state is PrinterState.BUSY:
         printers.occupy_bed(connection, printer_id, None)
     if event.state is PrinterState.TRANSFERRING and event.attempt_id is not None:
-        copy = attempts.load_copy(connection, event.attempt_id)
+        copy = copies.take(event.attempt_id)
         if copy is not None:
             Ledger(connection, policy, copy, event.at).write(printing.transferring(copy))
     kind = "attention" if event.needs_attention else f"printer_{event.state}"
@@ -108,11 +151,15 @@ def _state_changed(
 
 
 def _refused(
-    connection: Connection, policy: Policy, printer_id: int, event: bus.CommandRefused
+    connection: Connection,
+    policy: Policy,
+    copies: Copies,
+    printer_id: int,
+    event: bus.CommandRefused,
 ) -> Response:
     copy = None
     if event.attempt_id is not None:
-        copy = attempts.load_copy(connection, event.attempt_id)
+        copy = copies.take(event.attempt_id)
     if copy is not None and event.returned:
         Ledger(connection, policy, copy, event.at).write(
             printing.given_back(copy, event.reason, event.at)
@@ -143,9 +190,9 @@ AttemptEvent = (
 
 
 def _attempt_event(
-    connection: Connection, policy: Policy, autostart: bool, event: AttemptEvent
+    connection: Connection, policy: Policy, copies: Copies, autostart: bool, event: AttemptEvent
 ) -> Response:
-    copy = attempts.load_copy(connection, event.attempt_id)
+    copy = copies.take(event.attempt_id)
     if copy is None:
         return Response(granted=False)
     ledger = Ledger(connection, policy, copy, event.at)

@@ -110,10 +110,9 @@ class Reports:
         return True
 
     def _write(self, reports: Sequence[Received], connection: Connection) -> list[Response]:
-        return [
-            handlers.handle(connection, self._policy, self._sender(item), _event(item))
-            for item in reports
-        ]
+        return handlers.handle_all(
+            connection, self._policy, [(self._sender(item), _event(item)) for item in reports]
+        )
 
     def _sender(self, item: Received) -> Sender:
         return Sender(item.printer_id, item.incarnation, item.printer_id in self.autostart)

@@ -53,10 +53,13 @@ def look(
     by_id = {row.id: row for row in findings.rows}
     for printer_id in stalled:
         printers.set_attention(connection, printer_id, STALLED)
-    for attempt in attempts.in_hand(connection):
+    in_hand = attempts.in_hand(connection)
+    unstarted = [attempt.id for attempt in in_hand if attempt.state in UNSTARTED_STATES]
+    known = attempts.load_copies(connection, unstarted)
+    for attempt in in_hand:
         row = by_id.get(attempt.printer_id)
         if row is not None:
-            findings.commands += _commands(connection, row, attempt, at)
+            findings.commands += _commands(connection, row, attempt, known.get(attempt.id), at)
         elif attempt.printer_id not in serving:
             _settle_removed(connection, policy, attempt, at)
     _see_to_copies(connection, policy, at)
@@ -64,13 +67,13 @@ def look(
 
 
 def _commands(
-    connection: Connection, row: PrinterRow, attempt: InHand, at: datetime
+    connection: Connection, row: PrinterRow, attempt: InHand, copy: Copy | None, at: datetime
 ) -> list[tuple[int, Command]]:
+    """`copy`: of an attempt that has not started; None: its print or its job is gone."""
     if attempt.state is AttemptState.FINISHED and row.autostart and not attempt.clear_requested_at:
         return [(row.id, c) for c in handlers.eject(connection, attempt.id, at)]
     if attempt.state not in UNSTARTED_STATES:
         return []
-    copy = attempts.load_copy(connection, attempt.id)
     if copy is None or _is_unwanted(copy) or not row.enabled:
         return [(row.id, bus.CancelPrint(attempt_id=attempt.id))]
     return []

@@ -55,6 +55,8 @@ class Copy:
     clear_requested: bool = False
     #: Byte offset behind the last M0, as the job has it.
     finished_byte_pos: int | None = None
+    #: The slicer's estimate, as the job has it.
+    print_time_s: float | None = None
 
 
 class Announcement(StrEnum):

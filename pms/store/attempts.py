@@ -31,6 +31,7 @@ from pms.domain.states import (
     PrintStatus,
 )
 from pms.store.database import locked
+from pms.store.pending import later
 from pms.store.tables import (
     attempt_is_live,
     pms_attempts,
@@ -191,10 +192,11 @@ def claim(connection: Connection, assignment: Assignment, now: datetime) -> Atte
         )
         .returning(pms_attempts.c.id)
     ).scalar_one()
-    connection.execute(
+    later(
+        connection,
         update(prints)
         .where(prints.c.id == assignment.print_id)
-        .values(printer_id=assignment.printer_id)
+        .values(printer_id=assignment.printer_id),
     )
     return Attempt(
         id=attempt_id,
@@ -231,9 +233,9 @@ _BEFORE_CLAIM: Select[Any] = select(
 
 def load_copy(connection: Connection, attempt_id: int) -> Copy | None:
     """Read an attempt with its print, job and printer, and lock what decides over it."""
-    whole = connection.execute(_WHOLE_COPY, {"attempt": attempt_id}).one_or_none()
+    whole = load_copies(connection, [attempt_id]).get(attempt_id)
     if whole is not None:
-        return _copy(whole, whole, whole)
+        return whole
     attempt = connection.execute(_ATTEMPT_ALONE, {"attempt": attempt_id}).one_or_none()
     if attempt is None:
         return None
@@ -241,6 +243,14 @@ def load_copy(connection: Connection, attempt_id: int) -> Copy | None:
     own_print = connection.execute(_PRINT_ALONE, {"print": attempt.print_id}).one_or_none()
     job = connection.execute(_JOB_ALONE, {"job": attempt.job_id}).one_or_none()
     return _copy(attempt, own_print, job)
+
+
+def load_copies(connection: Connection, attempt_ids: Collection[int]) -> dict[int, Copy]:
+    """The same for several attempts at once, but for those whose print or job is gone."""
+    if not attempt_ids:
+        return {}
+    rows = connection.execute(_WHOLE_COPIES, {"attempts": list(attempt_ids)}).all()
+    return {row.id: _copy(row, row, row) for row in rows}
 
 
 def _copy(attempt: Any, own_print: Any, job: Any) -> Copy:
@@ -261,6 +271,7 @@ def _copy(attempt: Any, own_print: Any, job: Any) -> Copy:
         cancel_requested=attempt.cancel_requested_at is not None,
         clear_requested=attempt.cleared_by_person,
         finished_byte_pos=job.finished_byte_pos if job else None,
+        print_time_s=job.print_time if job else None,
     )
 
 
@@ -281,19 +292,22 @@ _JOB_COLUMNS = (
     print_jobs.c.job_status,
     print_jobs.c.paid,
     print_jobs.c.finished_byte_pos,
+    print_jobs.c.print_time,
     pms_jobs.c.reprints_left,
 )
 _OF_PRINTER = pms_printers.c.printer_id == pms_attempts.c.printer_id
 _OF_JOB = pms_jobs.c.job_id == print_jobs.c.id
-#: Nearly always it is all there, and one statement instead of three locks it.
-_WHOLE_COPY: Select[Any] = locked(
+#: Nearly always it is all there, and one statement locks it. In the order of the ids, so that two
+#: transactions cannot lock each other out.
+_WHOLE_COPIES: Select[Any] = locked(
     select(*_ATTEMPT_COLUMNS, *_PRINT_COLUMNS, *_JOB_COLUMNS)
     .select_from(pms_attempts)
     .join(prints, prints.c.id == pms_attempts.c.print_id)
     .join(print_jobs, print_jobs.c.id == pms_attempts.c.job_id)
     .outerjoin(pms_printers, _OF_PRINTER)
     .outerjoin(pms_jobs, _OF_JOB)
-    .where(pms_attempts.c.id == bindparam("attempt")),
+    .where(pms_attempts.c.id.in_(bindparam("attempts", expanding=True)))
+    .order_by(pms_attempts.c.id),
     pms_attempts,
     prints,
     print_jobs,
@@ -345,7 +359,7 @@ def move(
         values["ended_at"] = at
     if error is not None:
         values["error"] = error
-    connection.execute(update(pms_attempts).where(pms_attempts.c.id == attempt_id).values(values))
+    later(connection, update(pms_attempts).where(pms_attempts.c.id == attempt_id).values(values))
 
 
 def set_file(
@@ -358,10 +372,11 @@ def set_file(
     finish_marker: int | None,
 ) -> None:
     """Keep what the print of this attempt will consist of."""
-    connection.execute(
+    later(
+        connection,
         update(pms_attempts)
         .where(pms_attempts.c.id == attempt_id)
-        .values(remote_path=path, size=size, sha1=sha1, finish_marker=finish_marker)
+        .values(remote_path=path, size=size, sha1=sha1, finish_marker=finish_marker),
     )
 
 
@@ -388,17 +403,19 @@ def request_clear(
 ) -> None:
     """Keep that the bed is to be cleared, and whether a person has said that it is empty."""
     said: dict[str, object] = {"cleared_by_person": True} if by_person else {}
-    connection.execute(
+    later(
+        connection,
         update(pms_attempts)
         .where(pms_attempts.c.id == attempt_id)
-        .values(clear_requested_at=func.coalesce(pms_attempts.c.clear_requested_at, at), **said)
+        .values(clear_requested_at=func.coalesce(pms_attempts.c.clear_requested_at, at), **said),
     )
 
 
 def request_cancel(connection: Connection, attempt_id: int, at: datetime) -> None:
     """Keep that a person wants the attempt cancelled, until it has ended."""
-    connection.execute(
+    later(
+        connection,
         update(pms_attempts)
         .where(pms_attempts.c.id == attempt_id)
-        .values(cancel_requested_at=func.coalesce(pms_attempts.c.cancel_requested_at, at))
+        .values(cancel_requested_at=func.coalesce(pms_attempts.c.cancel_requested_at, at)),
     )

@@ -16,7 +16,7 @@ from pms.errors import (
     DatabaseUnavailableError,
     SettingsError,
 )
-from pms.store import appended
+from pms.store import pending
 from pms.store.claim import make_claim
 from pms.store.engines import ANSWER_GRACE_S, Patience, make_engine, readers
 
@@ -62,6 +62,7 @@ class Database:
             statement_timeout_s=statement_timeout_s,
             patience=self._patience,
         )
+        pending.watch(self._writers)
         self._readers = readers(self._writers)
         self._claim = make_claim(self._writers)
 
@@ -77,7 +78,7 @@ class Database:
         """
         with self._transaction(self._writers) as connection:
             yield connection
-            appended.write(connection)
+            pending.send(connection)
 
     @contextmanager
     def read(self) -> Iterator[Connection]:

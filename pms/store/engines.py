@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import select
 import sqlite3
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from time import monotonic, sleep
 from typing import Any, TypeVar
 
@@ -93,6 +94,32 @@ def _postgresql(
             raise exc.DisconnectionError
 
     return engine
+
+
+@contextmanager
+def pipeline(connection: Connection) -> Iterator[None]:
+    """What is executed in the block need not wait for answers, and its results must not be used.
+
+    An error may come with a later statement than its own, or at the end of the block.
+    """
+    driver = connection.connection.driver_connection
+    if not isinstance(driver, psycopg.Connection):
+        yield
+        return
+    try:
+        with driver.pipeline():
+            yield
+    except psycopg.Error as error:
+        # Of the end of the block, which SQLAlchemy does not see.
+        raise exc.DBAPIError.instance(
+            None,
+            None,
+            error,
+            psycopg.Error,
+            hide_parameters=True,
+            connection_invalidated=driver.closed,
+            dialect=connection.dialect,
+        ) from error
 
 
 def lives(connection: psycopg.Connection[Any]) -> bool:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, delete, select
 
-from pms.store.appended import append
+from pms.store.pending import append
 from pms.store.tables import pms_events
 
 #: The most rows that one call deletes, so that no transaction takes long.

@@ -9,15 +9,17 @@ from sqlalchemy import Connection, and_, exists, insert, select, update
 
 from pms.domain.states import CLOSED_JOB_STATUSES, JobStatus, PrintStatus
 from pms.store.database import locked
+from pms.store.pending import later
 from pms.store.tables import attempt_is_live, pms_attempts, pms_jobs, print_jobs, prints
 
 
 def insert_replacement(connection: Connection, job_id: int, now: datetime) -> int:
     """Insert a pending print in place of a failed one, at the expense of the job's reprints."""
-    connection.execute(
+    later(
+        connection,
         update(pms_jobs)
         .where(pms_jobs.c.job_id == job_id)
-        .values(reprints_left=pms_jobs.c.reprints_left - 1)
+        .values(reprints_left=pms_jobs.c.reprints_left - 1),
     )
     inserted = connection.execute(
         insert(prints)
@@ -25,13 +27,6 @@ def insert_replacement(connection: Connection, job_id: int, now: datetime) -> in
         .returning(prints.c.id)
     )
     return int(inserted.scalar_one())
-
-
-def print_time_s(connection: Connection, job_id: int) -> float | None:
-    """The slicer's estimate for one copy; None when there is none."""
-    return connection.execute(
-        select(print_jobs.c.print_time).where(print_jobs.c.id == job_id)
-    ).scalar_one_or_none()
 
 
 def set_print(
@@ -45,8 +40,9 @@ def set_print(
     """Write a copy's state for the rest of OpenFarm."""
     times = {"started_at": started_at, "finished_at": finished_at}
     values = {name: time for name, time in times.items() if time is not None}
-    connection.execute(
-        update(prints).where(prints.c.id == print_id).values(print_status=status.value, **values)
+    later(
+        connection,
+        update(prints).where(prints.c.id == print_id).values(print_status=status.value, **values),
     )
 
 
@@ -60,22 +56,24 @@ def find_print(connection: Connection, print_id: int) -> tuple[int | None, Print
 
 def release_print(connection: Connection, print_id: int) -> None:
     """Give the copy back to the queue."""
-    connection.execute(
+    later(
+        connection,
         update(prints)
         .where(prints.c.id == print_id, prints.c.print_status == PrintStatus.PENDING.value)
-        .values(printer_id=None)
+        .values(printer_id=None),
     )
 
 
 def set_job_printing(connection: Connection, job_id: int) -> None:
     """Show the rest of OpenFarm that the job's first copy prints."""
-    connection.execute(
+    later(
+        connection,
         update(print_jobs)
         .where(
             print_jobs.c.id == job_id,
             print_jobs.c.job_status == JobStatus.OPERATOR_APPROVED.value,
         )
-        .values(job_status=JobStatus.PRINTING.value)
+        .values(job_status=JobStatus.PRINTING.value),
     )
 
 
@@ -95,7 +93,7 @@ def complete(connection: Connection, job_id: int, at: datetime) -> bool:
 
 def set_attention(connection: Connection, job_id: int, text: str | None) -> None:
     """Say what a person has to see to, or that nothing is left."""
-    connection.execute(update(pms_jobs).where(pms_jobs.c.job_id == job_id).values(attention=text))
+    later(connection, update(pms_jobs).where(pms_jobs.c.job_id == job_id).values(attention=text))
 
 
 def clear_attention(connection: Connection, job_id: int) -> bool:
@@ -110,17 +108,18 @@ def clear_attention(connection: Connection, job_id: int) -> bool:
 
 def postpone(connection: Connection, job_id: int, until: datetime) -> None:
     """Try no copy of the job before then."""
-    connection.execute(
-        update(pms_jobs).where(pms_jobs.c.job_id == job_id).values(gcode_retry_at=until)
+    later(
+        connection, update(pms_jobs).where(pms_jobs.c.job_id == job_id).values(gcode_retry_at=until)
     )
 
 
 def end_postponement(connection: Connection, job_id: int) -> None:
     """The G-code that a postponed job waited for is there."""
-    connection.execute(
+    later(
+        connection,
         update(pms_jobs)
         .where(pms_jobs.c.job_id == job_id, pms_jobs.c.gcode_retry_at.is_not(None))
-        .values(attention=None, gcode_retry_at=None)
+        .values(attention=None, gcode_retry_at=None),
     )
 
 
@@ -162,6 +161,7 @@ def status(connection: Connection, job_id: int) -> JobStatus | None:
 
 def close(connection: Connection, job_id: int, status: JobStatus) -> None:
     """Let the job get no new prints."""
-    connection.execute(
-        update(print_jobs).where(print_jobs.c.id == job_id).values(job_status=status.value)
+    later(
+        connection,
+        update(print_jobs).where(print_jobs.c.id == job_id).values(job_status=status.value),
     )

@@ -13,7 +13,7 @@ from uuid import uuid4
 
 from sqlalchemy import Connection, delete, func, select, update
 
-from pms.store.appended import append
+from pms.store.pending import append
 from pms.store.tables import pms_outbox
 
 #: The most rows that one call deletes, so that no transaction takes long.

@@ -14,6 +14,7 @@ from sqlalchemy import (
     bindparam,
     case,
     delete,
+    exists,
     insert,
     select,
     update,
@@ -21,6 +22,7 @@ from sqlalchemy import (
 
 from pms.domain.states import Bed, PrinterState
 from pms.errors import NotFoundError
+from pms.store.pending import later
 from pms.store.tables import (
     attempt_is_live,
     maintenance,
@@ -203,7 +205,7 @@ _SET_STATE = _OF_PRINTER.values(
 
 
 def _update(connection: Connection, printer_id: int, **values: object) -> None:
-    connection.execute(_OF_PRINTER, {"of_printer": printer_id, **values})
+    later(connection, _OF_PRINTER, {"of_printer": printer_id, **values})
 
 
 def set_state(
@@ -216,7 +218,8 @@ def set_state(
     attention: str | None = None,
 ) -> None:
     """Keep what a printer is doing, since when and why."""
-    connection.execute(
+    later(
+        connection,
         _SET_STATE,
         {
             "of_printer": printer_id,
@@ -253,7 +256,7 @@ def free_bed(connection: Connection, printer_id: int) -> None:
 def count_failure(connection: Connection, printer_id: int) -> None:
     """One more failed print in a row."""
     more = _OF_PRINTER.values(consecutive_failures=pms_printers.c.consecutive_failures + 1)
-    connection.execute(more, {"of_printer": printer_id})
+    later(connection, more, {"of_printer": printer_id})
 
 
 def reset_failures(connection: Connection, printer_id: int) -> None:
@@ -278,9 +281,8 @@ def rest(connection: Connection, printer_id: int, until: datetime) -> None:
 
 def set_currently_printing(connection: Connection, printer_id: int, value: bool) -> None:
     """Show the rest of OpenFarm whether the printer prints."""
-    connection.execute(
-        update(printers).where(printers.c.id == printer_id).values(currently_printing=value)
-    )
+    statement = update(printers).where(printers.c.id == printer_id)
+    later(connection, statement.values(currently_printing=value))
 
 
 def count_print(connection: Connection, printer_id: int, *, completed: bool, seconds: int) -> None:
@@ -292,15 +294,11 @@ def count_print(connection: Connection, printer_id: int, *, completed: bool, sec
     else:
         counted["session_prints_failed"] = columns.session_prints_failed + 1
         counted["session_error_count"] = columns.session_error_count + 1
-    counting = (
-        update(maintenance).where(columns.maintenance_report_id == printer_id).values(counted)
-    )
-    if connection.execute(counting).rowcount:
-        return
-    still_there = select(printers.c.id).where(printers.c.id == printer_id)
-    if connection.execute(still_there).one_or_none() is not None:
-        connection.execute(insert(maintenance).values(maintenance_report_id=printer_id))
-        connection.execute(counting)
+    of_printer = columns.maintenance_report_id == printer_id
+    # OpenFarm makes the row with the printer, or does not.
+    missing = select(printers.c.id).where(printers.c.id == printer_id, ~exists().where(of_printer))
+    later(connection, insert(maintenance).from_select(["maintenance_report_id"], missing))
+    later(connection, update(maintenance).where(of_printer).values(counted))
 
 
 def forget(connection: Connection, printer_id: int) -> None:

@@ -654,10 +654,12 @@ def test_invariant_6_one_printer_cannot_hurt_another_with_a_report_that_cannot_b
 ) -> None:
     handle = handlers.handle
 
-    def fail_for_1(connection: Connection, policy: Any, sender: Any, event: Event) -> Any:
+    def fail_for_1(
+        connection: Connection, policy: Any, copies: Any, sender: Any, event: Event
+    ) -> Any:
         if sender.printer_id == 1:
             raise PowerCutError
-        return handle(connection, policy, sender, event)
+        return handle(connection, policy, copies, sender, event)
 
     monkeypatch.setattr(handlers, "handle", fail_for_1)
     floor.take_in(floor.add_job(2))

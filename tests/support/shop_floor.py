@@ -108,7 +108,9 @@ class ShopFloor:
 
     def report(self, event: Event, printer_id: int = 1) -> Response:
         with self.store.begin() as connection:
-            return handlers.handle(connection, POLICY, Sender(printer_id, 1, False), event)
+            sender = Sender(printer_id, 1, False)
+            (response,) = handlers.handle_all(connection, POLICY, [(sender, event)])
+            return response
 
     def bed(self, printer_id: int = 1) -> Bed:
         with self.store.read() as connection:

@@ -51,4 +51,6 @@ def _growth(what: str, few: Figure, many: Figure) -> Figure:
     else:
         name = f"{what}: growth"
     note = f"from {few.printers} to {many.printers} printers"
+    if few.floor and many.floor:
+        note += f"; that of the floor is {many.floor / few.floor:.2f}"
     return figure(name, Unit.TIMES, [grown], at_most(BUDGET), note=note)

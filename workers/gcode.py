@@ -170,7 +170,7 @@ class GcodeCache:
         present = holdings(self._folder)
         excess = sum(holding.bytes for holding in present) + needed_bytes - self._limit_bytes
         for holding in present:
-            if not holding.is_complete and _remove(holding.entry):
+            if not holding.is_complete and _remove(holding.entry, only_if_incomplete=True):
                 excess -= _removed(holding)
         if excess <= 0:
             return
@@ -195,12 +195,14 @@ def _carry_out(download: Download, stack: ExitStack, at_once: bool) -> GrowingGc
     return download.gcode
 
 
-def _remove(entry: Entry) -> bool:
-    """Remove an entry unless somebody uses it."""
+def _remove(entry: Entry, *, only_if_incomplete: bool = False) -> bool:
+    """Remove an entry unless somebody uses it, or has completed it meanwhile."""
     lock = entry.lock_exclusively()
     if lock is None:
         return False
     with lock:
+        if only_if_incomplete and entry.is_complete:
+            return False
         entry.remove()
     return True
 

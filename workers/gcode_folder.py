@@ -136,6 +136,11 @@ class Entry:
         """Note that the G-code is being used now."""
         os.utime(self._voucher)
 
+    @property
+    def is_complete(self) -> bool:
+        """Whether both are there, the G-code and what vouches for it."""
+        return self.gcode.exists() and self._voucher.exists()
+
     def last_used(self) -> float:
         """Seconds since the epoch; 0 for what is not complete."""
         try:

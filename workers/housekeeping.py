@@ -9,7 +9,7 @@ from pms.bus.messages import Event, PrintCancelled, PrintFailed
 from pms.domain.observation import Activity, Observation
 from pms.domain.retention import expired
 from pms.domain.states import TransferProblem
-from workers.steps import DeleteFile, Housework, Moment, Stock, TakeStock, TransferOutcome
+from workers.steps import Call, DeleteFile, Moment, Stock, TakeStock, TransferOutcome
 
 #: After the start, so that it comes behind what is urgent then.
 FIRST_STOCK_S = 5.0
@@ -82,7 +82,7 @@ class Housekeeping:
 
     # -- calls ------------------------------------------------------------------------
 
-    def next_call(self, seen: Observation, task_path: str | None, now: float) -> Housework | None:
+    def next_call(self, seen: Observation, task_path: str | None, now: float) -> Call | None:
         """What to ask of OctoPrint; nothing is touched that is selected or still needed."""
         if self._next_stock_at is None:
             self._next_stock_at = now + FIRST_STOCK_S

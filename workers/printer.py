@@ -32,7 +32,6 @@ from workers.steps import (
     CallFailed,
     CallOutcome,
     ConnectPrinter,
-    DeleteFile,
     Emit,
     Exit,
     Look,
@@ -164,9 +163,7 @@ class Printer:
             if self._task is not None:
                 self._task.doubt.settle()
             return self._settle([], now)
-        # That a file is gone changes nothing about the printer.
-        if failure is not None or not isinstance(call, DeleteFile):
-            self._contact.want_look(now.monotonic)
+        self._contact.want_look(now.monotonic)
         if failure is None:
             self._contact.another_call_succeeded(now.monotonic)
         if isinstance(outcome, Stock):

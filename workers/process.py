@@ -66,8 +66,8 @@ def end_with_parent() -> None:
 
 
 def give_way() -> None:
-    """Let the coordinator and the database go before what hundreds of printers' processes do.
+    """Let the coordinator go before what hundreds of printers' processes do.
 
-    Otherwise everything waits for its turn among them while many start or take in files at once.
+    Otherwise it waits for its turn among them while many start or take in files at once.
     """
     os.nice(NICENESS)

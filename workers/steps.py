@@ -75,8 +75,6 @@ class TakeStock:
     """List the files of PMS, and measure the room beside them."""
 
 
-#: What PMS leaves on OctoPrint is seen to.
-Housework = DeleteFile | TakeStock
 Call = (
     Look
     | ConnectPrinter
@@ -85,7 +83,8 @@ Call = (
     | PauseFile
     | ResumeFile
     | CancelFile
-    | Housework
+    | DeleteFile
+    | TakeStock
 )
 
 

@@ -56,8 +56,8 @@ class Assigner:
     ) -> Round:
         """One round, in the caller's transaction; `now` in monotonic seconds, `at` is the same.
 
-        Reads only what is free, however large the farm is, unless copies are left over and it is
-        to be `thorough`: why they wait has to do with every printer.
+        Of the printers it reads those that are free, unless copies are left over and it is to be
+        `thorough`: why they wait has to do with every printer.
         """
         free = printers.free(connection).intersection(self._farm.idle())
         if not (free or thorough):

@@ -6,7 +6,7 @@ returned.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import assert_never
@@ -34,25 +34,34 @@ class Response:
 class Copies:
     """The copies that a batch of reports is about: read together, and again if they may differ."""
 
-    def __init__(self, connection: Connection, events: Iterable[Event] = ()) -> None:
+    def __init__(self, connection: Connection, reported: Iterable[Event]) -> None:
         self._connection = connection
-        ids = {getattr(event, "attempt_id", None) for event in events}
-        known = attempts.load_copies(connection, [id for id in ids if id is not None])
-        self._unchanged = list(known.values())
+        ids = {_asks_for(event) for event in reported} - {None}
+        self._unchanged = attempts.load_copies(connection, [one for one in ids if one is not None])
 
     def take(self, attempt_id: int) -> Copy | None:
-        """A copy as it is now, whatever was written before; its job's others may change with it."""
-        found = next((copy for copy in self._unchanged if copy.attempt_id == attempt_id), None)
-        if found is None:
-            found = attempts.load_copy(self._connection, attempt_id)
+        """A copy as it is now; what is written because of it may be about others of its job."""
+        found = self._unchanged.get(attempt_id) or attempts.load_copy(self._connection, attempt_id)
         if found is not None:
-            job_id = found.job_id
-            self._unchanged = [copy for copy in self._unchanged if copy.job_id != job_id]
+            self._keep(lambda copy: copy.job_id != found.job_id)
+            self.changed(found.printer_id)
         return found
 
     def changed(self, printer_id: int) -> None:
         """Something was written about a printer."""
-        self._unchanged = [copy for copy in self._unchanged if copy.printer_id != printer_id]
+        self._keep(lambda copy: copy.printer_id != printer_id)
+
+    def _keep(self, is_as_it_was: Callable[[Copy], bool]) -> None:
+        self._unchanged = {id: copy for id, copy in self._unchanged.items() if is_as_it_was(copy)}
+
+
+def _asks_for(event: Event) -> int | None:
+    """The attempt whose copy decides what follows from the event."""
+    if isinstance(event, bus.PrinterReady):
+        return None
+    if isinstance(event, bus.PrinterStateChanged) and event.state is not PrinterState.TRANSFERRING:
+        return None
+    return event.attempt_id
 
 
 @dataclass(frozen=True, slots=True)

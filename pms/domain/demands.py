@@ -59,7 +59,11 @@ class Demands:
         self._followed: dict[int, _Followed] = {}
 
     def follow(self, sights: Iterable[Sight], now: float) -> Demand:
-        """Take in all live attempts; gives what they ask for at this moment."""
+        """Take in all live attempts; gives what they ask for at this moment.
+
+        Those that do not transfer count only for the heating, and can be left out without a limit
+        of that.
+        """
         earlier, self._followed = self._followed, {}
         transfers: Counter[int] = Counter()
         heating = 0

@@ -297,8 +297,7 @@ _JOB_COLUMNS = (
 )
 _OF_PRINTER = pms_printers.c.printer_id == pms_attempts.c.printer_id
 _OF_JOB = pms_jobs.c.job_id == print_jobs.c.id
-#: Nearly always it is all there, and one statement locks it. In the order of the ids, so that two
-#: transactions cannot lock each other out.
+#: Nearly always it is all there, and one statement locks it.
 _WHOLE_COPIES: Select[Any] = locked(
     select(*_ATTEMPT_COLUMNS, *_PRINT_COLUMNS, *_JOB_COLUMNS)
     .select_from(pms_attempts)

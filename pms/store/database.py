@@ -76,9 +76,8 @@ class Database:
         On SQLite it holds the write lock from its start. Raises DatabaseUnavailableError,
         after which the transaction may or may not be committed if it was at its end.
         """
-        with self._transaction(self._writers) as connection:
+        with self._transaction(self._writers) as connection, pending.collected(connection):
             yield connection
-            pending.send(connection)
 
     @contextmanager
     def read(self) -> Iterator[Connection]:

@@ -111,6 +111,8 @@ def pipeline(connection: Connection) -> Iterator[None]:
             yield
     except psycopg.Error as error:
         # Of the end of the block, which SQLAlchemy does not see.
+        if driver.closed:
+            connection.invalidate(error)
         raise exc.DBAPIError.instance(
             None,
             None,

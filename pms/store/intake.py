@@ -147,15 +147,15 @@ def _remember(
 
 def paid_but_not_taken_in(connection: Connection) -> list[int]:
     """Paid, approved jobs without prints that were never tried: their message was lost."""
-    # Not with EXISTS: without statistics PostgreSQL compares every job with every print then.
-    with_prints = select(prints.c.print_job_id).where(prints.c.print_job_id.is_not(None))
+    # Not with IN, as for the waiting copies: of all prints ever made there may be too many to hash.
+    has_prints = exists().where(prints.c.print_job_id == print_jobs.c.id)
     was_tried = exists().where(pms_attempts.c.job_id == print_jobs.c.id)
     rows = connection.execute(
         select(print_jobs.c.id)
         .where(
             print_jobs.c.paid,
             print_jobs.c.job_status.in_([status.value for status in STARTABLE_JOB_STATUSES]),
-            print_jobs.c.id.not_in(with_prints),
+            ~has_prints,
             ~was_tried,
         )
         .order_by(print_jobs.c.id)

@@ -6,7 +6,8 @@ database and the network, a hundred times a second on a busy farm.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -29,6 +30,14 @@ class _Pending:
 _pending: WeakKeyDictionary[Connection, _Pending] = WeakKeyDictionary()
 
 
+@contextmanager
+def collected(connection: Connection) -> Iterator[None]:
+    """For the time of a transaction, of which the end of the block is the last moment."""
+    _pending[connection] = _Pending()
+    yield
+    _send(connection, _pending.pop(connection))
+
+
 def later(
     connection: Connection, statement: UpdateBase, parameters: Mapping[str, Any] | None = None
 ) -> None:
@@ -36,24 +45,12 @@ def later(
 
     How many rows it changes cannot be known; an error comes with a later statement, or at the end.
     """
-    _of(connection).statements.append((statement, parameters or {}))
+    _pending[connection].statements.append((statement, parameters or {}))
 
 
 def append(connection: Connection, table: Table, row: dict[str, Any]) -> None:
     """Insert this row at the end of the transaction, which must not have read it before."""
-    _of(connection).rows.setdefault(table, []).append(row)
-
-
-def send(connection: Connection) -> None:
-    """Send all of it; whoever began the transaction calls this at its end."""
-    waiting = _pending.pop(connection, None)
-    if waiting is None:
-        return
-    with pipeline(connection):
-        _execute(connection, waiting.statements)
-        for table, rows in waiting.rows.items():
-            # Inline: without the ids of the new rows, which would have to be waited for.
-            connection.execute(insert(table).inline(), rows)
+    _pending[connection].rows.setdefault(table, []).append(row)
 
 
 def watch(engine: Engine) -> None:
@@ -68,10 +65,16 @@ def watch(engine: Engine) -> None:
                 _execute(connection, statements)
 
 
+def _send(connection: Connection, waiting: _Pending) -> None:
+    if not (waiting.statements or waiting.rows):
+        return
+    with pipeline(connection):
+        _execute(connection, waiting.statements)
+        for table, rows in waiting.rows.items():
+            # Inline: without the ids of the new rows, which would have to be waited for.
+            connection.execute(insert(table).inline(), rows)
+
+
 def _execute(connection: Connection, statements: list[_Statement]) -> None:
     for statement, parameters in statements:
         connection.execute(statement, parameters)
-
-
-def _of(connection: Connection) -> _Pending:
-    return _pending.setdefault(connection, _Pending())

@@ -117,7 +117,6 @@ def get(connection: Connection, printer_id: int) -> PrinterRow:
 
 
 def _read(connection: Connection, *conditions: ColumnElement[bool]) -> list[PrinterRow]:
-    materials = _loaded_materials(connection)
     rows = connection.execute(
         select(
             printers,
@@ -132,7 +131,9 @@ def _read(connection: Connection, *conditions: ColumnElement[bool]) -> list[Prin
         .where(*conditions)
         .order_by(printers.c.id)
     ).mappings()
-    return [_printer(row, materials) for row in rows.all()]
+    found = rows.all()
+    materials = _loaded_materials(connection, [row["id"] for row in found] if conditions else None)
+    return [_printer(row, materials) for row in found]
 
 
 def _printer(row: Any, materials: dict[int, frozenset[int]]) -> PrinterRow:
@@ -163,12 +164,16 @@ def _printer(row: Any, materials: dict[int, frozenset[int]]) -> PrinterRow:
     )
 
 
-def _loaded_materials(connection: Connection) -> dict[int, frozenset[int]]:
+def _loaded_materials(
+    connection: Connection, printer_ids: list[int] | None
+) -> dict[int, frozenset[int]]:
+    """Of these printers; None: of all."""
+    columns = printers_loaded_materials.c
+    chosen = select(columns.printer_id, columns.material_id)
+    if printer_ids is not None:
+        chosen = chosen.where(columns.printer_id.in_(printer_ids))
     loaded: defaultdict[int, set[int]] = defaultdict(set)
-    rows = connection.execute(
-        select(printers_loaded_materials.c.printer_id, printers_loaded_materials.c.material_id)
-    )
-    for printer_id, material_id in rows:
+    for printer_id, material_id in connection.execute(chosen):
         loaded[printer_id].add(material_id)
     return {printer_id: frozenset(found) for printer_id, found in loaded.items()}
 

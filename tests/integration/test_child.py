@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import resource
 import subprocess
@@ -62,6 +63,13 @@ def test_a_child_does_not_run_the_program_again(tmp_path: Path) -> None:
             timeout=END_S,
         )
     assert done.stdout == b"run;"
+
+
+def test_the_library_does_not_poll_all_children_when_another_one_starts(tmp_path: Path) -> None:
+    child = Child(worker_spec(tmp_path, bus_endpoint=f"ipc://{tmp_path}/workers.sock"))
+    assert multiprocessing.active_children() == []
+    assert child.exit_code() is None
+    child.kill()
 
 
 def test_a_child_gives_way_to_the_coordinator(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -108,9 +108,17 @@ class ShopFloor:
 
     def report(self, event: Event, printer_id: int = 1) -> Response:
         with self.store.begin() as connection:
-            sender = Sender(printer_id, 1, False)
-            (response,) = handlers.handle_all(connection, POLICY, [(sender, event)])
-            return response
+            return self._write(connection, [(printer_id, event)])[0]
+
+    def report_together(self, *reports: tuple[int, Event]) -> list[Response]:
+        """Of printers, in one transaction."""
+        with self.store.begin() as connection:
+            return self._write(connection, reports)
+
+    @staticmethod
+    def _write(connection: Connection, reports: Sequence[tuple[int, Event]]) -> list[Response]:
+        senders = [(Sender(printer_id, 1, False), event) for printer_id, event in reports]
+        return handlers.handle_all(connection, POLICY, senders)
 
     def bed(self, printer_id: int = 1) -> Bed:
         with self.store.read() as connection:

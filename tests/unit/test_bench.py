@@ -108,6 +108,13 @@ def test_growth(figures: list[Figure], grown: float) -> None:
     assert found.median == pytest.approx(grown)
 
 
+def test_a_growth_is_told_beside_that_of_its_floor() -> None:
+    few = figure("late", S, [0.1], printers=50, floor=0.05, floor_is="by hand")
+    many = figure("late", S, [0.2], printers=500, floor=0.06, floor_is="by hand")
+    (found,) = growth([few, many])
+    assert found.note == "from 50 to 500 printers; that of the floor is 1.20"
+
+
 def test_growth_needs_two_sizes_and_a_cost_or_a_latency() -> None:
     assert growth(sized("all", C, of50=1.0)) == []
     assert growth(sized("missed", Unit.COUNT, of50=0.0, of500=0.0)) == []

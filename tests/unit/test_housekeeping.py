@@ -184,15 +184,6 @@ def test_a_start_does_not_wait_for_housework() -> None:
     assert rig.call == StartFile(PATH)
 
 
-def test_no_look_follows_a_deletion() -> None:
-    rig = ready()
-    take_stock(rig, old(PATH))
-    rig.look(IDLE)
-    assert rig.call == DeleteFile(PATH)
-    rig.answer(None)
-    assert rig.call is None
-
-
 # -- what others have left ---------------------------------------------------------------
 
 

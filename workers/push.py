@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pms.domain.backoff import backoff_s
 from workers.address import normalize_address
 from workers.octoprint import OctoPrint, Session
-from workers.octoprint_errors import BadAddress, OctoPrintError, Rejected
+from workers.octoprint_errors import BadAddress, OctoPrintError, Rejected, TimedOut
 from workers.push_connection import PushConnection, PushTiming
 from workers.push_frames import (
     PushChanged,
@@ -138,6 +138,9 @@ class PushListener:
             if connection.opened:
                 self._emit(PushClosed(reason=str(error)))
                 self._failures = 0
+            elif isinstance(error, TimedOut):
+                # One that hangs from the beginning may hang as a whole.
+                self._emit(PushSilent(address=self._address))
             raise
         finally:
             socket.close()
@@ -158,11 +161,12 @@ class PushListener:
         self.problem = str(error)
         fields = {"address": self._address, "error": str(error), "failures": self._failures}
         logger.debug("push_unavailable", extra={"fields": fields})
-        self._woken.clear()
         # Nothing but time helps against a refused log-in.
         waited_for = self._stopping if isinstance(error, Rejected) else self._woken
         if not self._stopping.is_set():
             waited_for.wait(rest_s(error, self._failures, self._random()))
+        # Not before: OctoPrint may have answered while this connection was failing.
+        self._woken.clear()
 
 
 def rest_s(error: Exception, failures: int, random: float) -> float:

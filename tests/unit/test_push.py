@@ -13,7 +13,7 @@ import struct
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import msgspec
 import pytest
@@ -568,6 +568,10 @@ def deaf_port() -> Iterator[int]:
             yield port
 
 
+#: After so many, the backoff outlasts a test.
+MANY_FAILURES = 8
+
+
 class TestListener:
     @pytest.mark.parametrize("address", ["", "http://", "http://user:hidden@host"])
     def test_an_address_that_cannot_be_used_is_no_error(self, address: str) -> None:
@@ -614,6 +618,39 @@ class TestListener:
         assert seen == [PushOpened(), IDLE, closed] * 2
         assert not listener.alive
         assert all("Origin" not in head for head in server.heads)
+
+    def test_a_server_that_hangs_while_it_is_connected_to_is_reported(self) -> None:
+        stimuli: queue.SimpleQueue[PushStimulus] = queue.SimpleQueue()
+        with OddServer(hangs) as server:
+            timing = PushTiming(open_timeout_s=0.2)
+            listener = PushListener(server.address, KEY, stimuli.put, timing)
+            listener.start()
+            assert stimuli.get(timeout=10) == PushSilent(address=server.address)
+            listener.stop()
+
+    def test_what_wakes_it_while_a_connection_fails_is_not_lost(self) -> None:
+        """OctoPrint has answered somebody else in that moment; the backoff would be long."""
+        tries: list[int] = []
+
+        class Failing:
+            opened = False
+
+            def listen(self) -> NoReturn:
+                tries.append(len(tries))
+                if len(tries) <= MANY_FAILURES:
+                    listener.wake()
+                raise Unreachable("refused")
+
+        listener = PushListener(
+            "http://printer",
+            KEY,
+            lambda stimulus: None,
+            random=lambda: 1.0,
+            make_connection=lambda *_about: Failing(),  # type: ignore[return-value,arg-type]
+        )
+        listener.start()
+        wait_until(lambda: len(tries) > MANY_FAILURES, 10, "another try")
+        listener.stop()
 
     def test_nothing_is_reported_after_the_stop(self) -> None:
         stopped = threading.Event()

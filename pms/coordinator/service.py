@@ -53,9 +53,9 @@ logger = logging.getLogger(__name__)
 LONGEST_WAIT_S = 1.0
 PRUNE_INTERVAL_S = 3600.0
 #: A round of scheduling is followed by a pause of so many times what it took, so that with a long
-#: queue the reports of what happens do not wait for it all the time; thorough rounds, which take
-#: longest, hold up only each other.
-ASSIGN_PAUSE = 5.0
+#: queue the reports of what happens do not wait for it all the time; a thorough one, which takes
+#: longest, by a longer pause, but only until the next thorough one.
+ASSIGN_PAUSE, EXPLAIN_PAUSE = 5.0, 20.0
 #: What took long because somebody else had stopped us says nothing about the queue.
 LONGEST_ASSIGN_PAUSE_S = 1.0
 #: From the signal to the end, whatever hangs; what is not done by then is done at the next start.
@@ -287,7 +287,8 @@ class Coordinator:
         if done is None:
             return
         ended = time.monotonic()
-        paused_until = ended + min(ASSIGN_PAUSE * (ended - began), LONGEST_ASSIGN_PAUSE_S)
+        pause = EXPLAIN_PAUSE if thorough else ASSIGN_PAUSE
+        paused_until = ended + min(pause * (ended - began), LONGEST_ASSIGN_PAUSE_S)
         crash_points.reach("claim_committed")
         self._assign_due = False
         if done.reasons is not None:

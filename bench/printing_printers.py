@@ -122,7 +122,7 @@ def _by_hand(scene: Scene, farm: Farm, servers: Sequence[SimulatedPrinter]) -> l
     farm.file_server.put(job, dwelling_gcode(seconds=PRINT_S, m0=False))
     url = f"{farm.file_server.base_url}/api/gcode/{job}"
     # The first one pays for what is loaded once.
-    rounds = 1 + scene.scale.pick(10, 3, 1)
+    rounds = 1 + scene.scale.pick(5, 3, 1)
 
     def print_some(server: SimulatedPrinter) -> list[float]:
         with closing(PushWatch(server)) as push:

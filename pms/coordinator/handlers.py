@@ -19,7 +19,7 @@ from pms.coordinator.effects import Ledger, Policy
 from pms.domain import printing
 from pms.domain.printing import Copy, Effect
 from pms.domain.states import PrinterState
-from pms.store import attempts, events, jobs, printers
+from pms.store import attempts, events, jobs, locked_copies, printers
 from pms.store.attempts import Attempt
 
 
@@ -37,11 +37,13 @@ class Copies:
     def __init__(self, connection: Connection, reported: Iterable[Event]) -> None:
         self._connection = connection
         ids = {_asks_for(event) for event in reported} - {None}
-        self._unchanged = attempts.load_copies(connection, [one for one in ids if one is not None])
+        self._unchanged = locked_copies.read_all(
+            connection, [one for one in ids if one is not None]
+        )
 
     def take(self, attempt_id: int) -> Copy | None:
         """A copy as it is now; what is written because of it may be about others of its job."""
-        found = self._unchanged.get(attempt_id) or attempts.load_copy(self._connection, attempt_id)
+        found = self._unchanged.get(attempt_id) or locked_copies.read(self._connection, attempt_id)
         if found is not None:
             self._keep(lambda copy: copy.job_id != found.job_id)
             self.changed(found.printer_id)

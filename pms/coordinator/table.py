@@ -15,7 +15,7 @@ from pms.coordinator.paid_jobs import PaidJobs
 from pms.domain import printing
 from pms.domain.printing import Copy
 from pms.domain.states import CLOSED_JOB_STATUSES, UNSTARTED_STATES, AttemptState, PrintStatus
-from pms.store import attempts, copies, events, jobs, printers
+from pms.store import attempts, copies, events, jobs, locked_copies, printers
 from pms.store.attempts import InHand
 from pms.store.intake import Intake
 from pms.store.printers import PrinterRow
@@ -55,7 +55,7 @@ def look(
         printers.set_attention(connection, printer_id, STALLED)
     in_hand = attempts.in_hand(connection)
     unstarted = [attempt.id for attempt in in_hand if attempt.state in UNSTARTED_STATES]
-    known = attempts.load_copies(connection, unstarted)
+    known = locked_copies.read_all(connection, unstarted)
     for attempt in in_hand:
         row = by_id.get(attempt.printer_id)
         if row is not None:
@@ -100,7 +100,7 @@ def _see_to_copies(connection: Connection, policy: Policy, at: datetime) -> None
 
 def _settle_removed(connection: Connection, policy: Policy, attempt: InHand, at: datetime) -> None:
     """The printer is out of the table and its process is gone: nobody will report any more."""
-    copy = attempts.load_copy(connection, attempt.id)
+    copy = locked_copies.read(connection, attempt.id)
     if copy is None:
         return
     ledger = Ledger(connection, policy, copy, at)

@@ -10,6 +10,7 @@ import pytest
 from pms.store.database import Database
 from tests.support.commands import Commands
 from tests.support.control_socket import CoordinatorSockets
+from tests.support.postgres import Database as PostgreSQL
 
 
 @pytest.fixture
@@ -24,6 +25,15 @@ def store(commands: Commands) -> Iterator[Database]:
     commands.run("printer", "list")
     with commands.database() as database:
         yield database
+
+
+@pytest.fixture(params=["postgresql", "sqlite"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty database of either kind."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/pms.sqlite3"
+    empty: PostgreSQL = request.getfixturevalue("empty_database")
+    return empty.url
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

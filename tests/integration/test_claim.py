@@ -36,12 +36,9 @@ def pair_of(url: str) -> Iterator[Pair]:
     second.close()
 
 
-@pytest.fixture(params=["postgresql", "sqlite"])
-def both(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Pair]:
-    if request.param == "sqlite":
-        yield from pair_of(f"sqlite:///{tmp_path}/pms.sqlite3")
-    else:
-        yield from pair_of(request.getfixturevalue("empty_database").url)
+@pytest.fixture
+def both(database_url: str) -> Iterator[Pair]:
+    yield from pair_of(database_url)
 
 
 @pytest.fixture

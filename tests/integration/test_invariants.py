@@ -65,21 +65,17 @@ MIB = 1024 * 1024
 INTO_THE_LOCK_S = 0.5
 
 #: Where the database decides nothing, one is enough.
-on_sqlite = pytest.mark.parametrize("store", ["sqlite"], indirect=True)
-on_postgresql = pytest.mark.parametrize("store", ["postgresql"], indirect=True)
+on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+on_postgresql = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 
 
 class PowerCutError(Exception):
     """Everything ends here, between one step and the next."""
 
 
-@pytest.fixture(params=["postgresql", "sqlite"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[FailingDatabase]:
-    if request.param == "sqlite":
-        url = f"sqlite:///{tmp_path}/pms.sqlite3"
-    else:
-        url = request.getfixturevalue("empty_database").url
-    store = FailingDatabase(url)
+@pytest.fixture
+def store(database_url: str) -> Iterator[FailingDatabase]:
+    store = FailingDatabase(database_url)
     yield store
     store.close()
 

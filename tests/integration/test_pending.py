@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 from sqlalchemy import Connection, exc, func, insert, select, update
@@ -20,14 +19,10 @@ NOW = datetime(2026, 5, 4, 12, 0, tzinfo=UTC)
 JOBS = tables.pms_jobs
 
 
-@pytest.fixture(params=["postgresql", "sqlite"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+@pytest.fixture
+def store(database_url: str) -> Iterator[Database]:
     """A database with one job of PMS's own."""
-    if request.param == "sqlite":
-        url = f"sqlite:///{tmp_path}/pms.sqlite3"
-    else:
-        url = request.getfixturevalue("empty_database").url
-    database = Database(url, statement_timeout_s=2.0)
+    database = Database(database_url, statement_timeout_s=2.0)
     create_openfarm(database)
     migrate(database)
     with database.begin() as connection:

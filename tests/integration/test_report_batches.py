@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -17,14 +16,10 @@ from tests.support.shop_floor import AT, POLICY, ShopFloor, staged
 COPIES = 3
 
 
-@pytest.fixture(params=["postgresql", "sqlite"])
-def floor(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ShopFloor]:
+@pytest.fixture
+def floor(database_url: str) -> Iterator[ShopFloor]:
     """As many printers as a job has copies."""
-    if request.param == "sqlite":
-        url = f"sqlite:///{tmp_path}/pms.sqlite3"
-    else:
-        url = request.getfixturevalue("empty_database").url
-    store = Database(url)
+    store = Database(database_url)
     yield ShopFloor(store, COPIES)
     store.close()
 

@@ -18,14 +18,10 @@ from pms.store.schema import VERSION_TABLE, check_openfarm, create_openfarm, is_
 from tests.support.postgres import Database as PostgreSQL
 
 
-@pytest.fixture(params=["postgresql", "sqlite"])
-def empty(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+@pytest.fixture
+def empty(database_url: str) -> Iterator[Database]:
     """A database without any table."""
-    if request.param == "sqlite":
-        url = f"sqlite:///{tmp_path}/pms.sqlite3"
-    else:
-        url = request.getfixturevalue("empty_database").url
-    database = Database(url)
+    database = Database(database_url)
     yield database
     database.close()
 

@@ -23,14 +23,10 @@ from tests.support.waiting import wait_until
 NOW = datetime(2026, 5, 4, 12, 0, 0, 123456, tzinfo=UTC)
 
 
-@pytest.fixture(params=["postgresql", "sqlite"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+@pytest.fixture
+def store(database_url: str) -> Iterator[Database]:
     """A database with all tables, whose locks are waited for but briefly."""
-    if request.param == "sqlite":
-        url = f"sqlite:///{tmp_path}/pms.sqlite3"
-    else:
-        url = request.getfixturevalue("empty_database").url
-    database = Database(url, statement_timeout_s=2.0)
+    database = Database(database_url, statement_timeout_s=2.0)
     create_openfarm(database)
     migrate(database)
     yield database

@@ -6,7 +6,7 @@ returned.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import assert_never
@@ -16,10 +16,11 @@ from sqlalchemy import Connection
 from pms.bus import messages as bus
 from pms.bus.messages import Command, Event
 from pms.coordinator.effects import Ledger, Policy
+from pms.coordinator.reported_copies import ReportedCopies
 from pms.domain import printing
 from pms.domain.printing import Copy, Effect
 from pms.domain.states import PrinterState
-from pms.store import attempts, events, jobs, locked_copies, printers
+from pms.store import attempts, events, jobs, printers
 from pms.store.attempts import Attempt
 
 
@@ -29,41 +30,6 @@ class Response:
 
     granted: bool = True
     commands: list[Command] = field(default_factory=list)
-
-
-class Copies:
-    """The copies that a batch of reports is about: read together, and again if they may differ."""
-
-    def __init__(self, connection: Connection, reported: Iterable[Event]) -> None:
-        self._connection = connection
-        ids = {_asks_for(event) for event in reported} - {None}
-        self._unchanged = locked_copies.read_all(
-            connection, [one for one in ids if one is not None]
-        )
-
-    def take(self, attempt_id: int) -> Copy | None:
-        """A copy as it is now; what is written because of it may be about others of its job."""
-        found = self._unchanged.get(attempt_id) or locked_copies.read(self._connection, attempt_id)
-        if found is not None:
-            self._keep(lambda copy: copy.job_id != found.job_id)
-            self.changed(found.printer_id)
-        return found
-
-    def changed(self, printer_id: int) -> None:
-        """Something was written about a printer."""
-        self._keep(lambda copy: copy.printer_id != printer_id)
-
-    def _keep(self, is_as_it_was: Callable[[Copy], bool]) -> None:
-        self._unchanged = {id: copy for id, copy in self._unchanged.items() if is_as_it_was(copy)}
-
-
-def _asks_for(event: Event) -> int | None:
-    """The attempt whose copy decides what follows from the event."""
-    if isinstance(event, bus.PrinterReady):
-        return None
-    if isinstance(event, bus.PrinterStateChanged) and event.state is not PrinterState.TRANSFERRING:
-        return None
-    return event.attempt_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +46,7 @@ def handle_all(
     connection: Connection, policy: Policy, reports: Sequence[tuple[Sender, Event]]
 ) -> list[Response]:
     """Write what printers' processes report, in this order."""
-    copies = Copies(connection, (event for _, event in reports))
+    copies = ReportedCopies(connection, (event for _, event in reports))
     responses = []
     for sender, event in reports:
         responses.append(handle(connection, policy, copies, sender, event))
@@ -89,7 +55,7 @@ def handle_all(
 
 
 def handle(
-    connection: Connection, policy: Policy, copies: Copies, sender: Sender, event: Event
+    connection: Connection, policy: Policy, copies: ReportedCopies, sender: Sender, event: Event
 ) -> Response:
     """Write one report."""
     printer_id = sender.printer_id
@@ -135,7 +101,7 @@ def start_print(attempt: Attempt) -> bus.StartPrint:
 def _state_changed(
     connection: Connection,
     policy: Policy,
-    copies: Copies,
+    copies: ReportedCopies,
     printer_id: int,
     event: bus.PrinterStateChanged,
 ) -> Response:
@@ -164,7 +130,7 @@ def _state_changed(
 def _refused(
     connection: Connection,
     policy: Policy,
-    copies: Copies,
+    copies: ReportedCopies,
     printer_id: int,
     event: bus.CommandRefused,
 ) -> Response:
@@ -201,7 +167,11 @@ AttemptEvent = (
 
 
 def _attempt_event(
-    connection: Connection, policy: Policy, copies: Copies, autostart: bool, event: AttemptEvent
+    connection: Connection,
+    policy: Policy,
+    copies: ReportedCopies,
+    autostart: bool,
+    event: AttemptEvent,
 ) -> Response:
     copy = copies.take(event.attempt_id)
     if copy is None:

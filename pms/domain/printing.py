@@ -1,7 +1,7 @@
 """The life of a copy: what each event does to its attempt, its print, its job and its printer.
 
-`advance` is the only place that says so. It turns an event into effects, which the
-coordinator carries out in one transaction; an event that comes twice has no effect twice.
+Nothing else says so. A function for each event turns it into effects, which the coordinator
+carries out in one transaction; an event that comes twice has no effect twice.
 """
 
 from __future__ import annotations

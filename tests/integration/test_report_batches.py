@@ -81,13 +81,11 @@ def test_failures_of_one_job_share_its_reprints(floor: ShopFloor) -> None:
         assert "no reprints are left" in (job_overview.summary(connection, 1).attention or "")
 
 
-def test_failures_of_one_printer_add_up(floor: ShopFloor) -> None:
-    """Its next attempt fails in the same batch in which its last one did."""
+def test_what_comes_twice_in_a_batch_counts_once(floor: ShopFloor) -> None:
     by_printer = printing(floor)
     floor.report_together(
         (1, bus.PrintFailed(at=AT, attempt_id=by_printer[1], reason="a")),
         (1, bus.PrinterStateChanged(at=AT, state=PrinterState.ERROR)),
-        # What comes twice counts once.
         (1, bus.PrintFailed(at=AT, attempt_id=by_printer[1], reason="a")),
         (2, bus.PrintFailed(at=AT, attempt_id=by_printer[2], reason="b")),
     )
